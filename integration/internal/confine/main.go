@@ -1,0 +1,60 @@
+// Command confine runs a program under a seccomp filter that a machine may
+// have and the one that runs the tests has not:
+//
+//	confine PROFILE COMMAND [ARG…]
+//
+// PROFILE is `docker` (what Docker gives a container whose user is not root),
+// `no-notify` (a kernel older than 5.0, without user notification) or
+// `no-seccomp` (a kernel built without seccomp).
+//
+// It sets no_new_privs, installs the filter and executes COMMAND in its own
+// place, so the process keeps its number.
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+
+	libseccomp "github.com/seccomp/libseccomp-golang"
+)
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintf(os.Stderr, "confine: %v\n", err)
+		os.Exit(125)
+	}
+}
+
+// run returns only where the command could not be started.
+func run(args []string) error {
+	if len(args) < 2 {
+		return fmt.Errorf("usage: confine docker|no-notify|no-seccomp COMMAND [ARG…]")
+	}
+	path, err := exec.LookPath(args[1])
+	if err != nil {
+		return fmt.Errorf("find command: %w", err)
+	}
+	filter, err := profile(args[0])
+	if err != nil {
+		return err
+	}
+	if err := filter.Load(); err != nil {
+		return fmt.Errorf("install filter: %w", err)
+	}
+	return fmt.Errorf("execute %s: %w", path, syscall.Exec(path, args[1:], os.Environ()))
+}
+
+// profile returns the filter of that name.
+func profile(name string) (*libseccomp.ScmpFilter, error) {
+	switch name {
+	case "docker":
+		return docker()
+	case "no-notify":
+		return noNotify()
+	case "no-seccomp":
+		return noSeccomp()
+	}
+	return nil, fmt.Errorf("no profile is named %q", name)
+}

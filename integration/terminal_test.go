@@ -1,0 +1,180 @@
+package integration
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// terminal is a pseudo-terminal, pty(7).
+type terminal struct {
+	master, slave *os.File
+	screen        *output // all that was written to it
+}
+
+// openTerminal opens one of 41 lines and 97 columns for the mode's user. It
+// ends with the test.
+func openTerminal(t *testing.T, as mode) *terminal {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatalf("open terminal: %v", err)
+	}
+	fd := int(master.Fd())
+	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatalf("unlock terminal: %v", err)
+	}
+	number, err := unix.IoctlGetUint32(fd, unix.TIOCGPTN)
+	if err != nil {
+		t.Fatalf("read terminal's number: %v", err)
+	}
+	if err := unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: 41, Col: 97}); err != nil {
+		t.Fatalf("set terminal's size: %v", err)
+	}
+	name := fmt.Sprintf("/dev/pts/%d", number)
+	slave, err := os.OpenFile(name, os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatalf("open terminal: %v", err)
+	}
+	as.own(t, name)
+	tty := &terminal{master: master, slave: slave, screen: newOutput()}
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		buffer := make([]byte, 4096)
+		for {
+			n, err := master.Read(buffer)
+			if err != nil {
+				return // EIO when the last one has closed the other end
+			}
+			if _, err := tty.screen.Write(buffer[:n]); err != nil {
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		slave.Close()
+		<-read
+		master.Close()
+		if t.Failed() {
+			t.Logf("screen:\n%s", tty.screen)
+		}
+	})
+	return tty
+}
+
+// write types text.
+func (tty *terminal) write(t *testing.T, text string) {
+	t.Helper()
+	if _, err := tty.master.WriteString(text); err != nil {
+		t.Fatalf("type %q: %v", text, err)
+	}
+}
+
+// TestInterrupt types Ctrl-C: the command and boundary both end.
+func TestInterrupt(t *testing.T) {
+	eachMode(t, func(t *testing.T, as mode) {
+		tty := openTerminal(t, as)
+		r := session{as: as, policy: denyAll, terminal: tty.slave, command: []string{"sh", "-c", "echo ready; exec sleep 1000"}}.start(t)
+		tty.screen.await(t, 0, "ready")
+		tty.write(t, "\x03")
+		if end := r.wait(); end.status != 130 {
+			t.Errorf("the status is %d, want 130", end.status)
+		}
+	})
+}
+
+// TestInterruptCaught types Ctrl-C to a command that handles it and goes on;
+// boundary must neither end itself nor have it delivered twice.
+func TestInterruptCaught(t *testing.T) {
+	eachMode(t, func(t *testing.T, as mode) {
+		tty := openTerminal(t, as)
+		script := `import signal, sys
+n = 0
+def count(*_):
+    global n
+    n += 1
+    print("interrupt", n, flush=True)
+signal.signal(signal.SIGINT, count)
+print("ready", flush=True)
+line = sys.stdin.readline()
+print("line", line.strip(), "after", n, flush=True)
+`
+		r := session{as: as, policy: denyAll, terminal: tty.slave, command: []string{program(t, "python3"), "-c", script}}.start(t)
+		at := tty.screen.await(t, 0, "ready")
+		tty.write(t, "\x03")
+		tty.screen.await(t, at, "interrupt 1")
+		tty.write(t, "hello\n")
+		tty.screen.await(t, at, "line hello after 1")
+		if end := r.wait(); end.status != 0 {
+			t.Errorf("the status is %d, want 0", end.status)
+		}
+	})
+}
+
+// TestWindowSize asks for the terminal's size within the boundary, before and
+// after it was changed.
+func TestWindowSize(t *testing.T) {
+	eachMode(t, func(t *testing.T, as mode) {
+		tty := openTerminal(t, as)
+		script := `trap 'stty size; exit' WINCH; stty size; while :; do sleep 0.02; done`
+		r := session{as: as, policy: denyAll, terminal: tty.slave, command: []string{"bash", "-c", script}}.start(t)
+		at := tty.screen.await(t, 0, "41 97")
+		if err := unix.IoctlSetWinsize(int(tty.master.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 50, Col: 120}); err != nil {
+			t.Fatalf("set terminal's size: %v", err)
+		}
+		tty.screen.await(t, at, "50 120")
+		if end := r.wait(); end.status != 0 {
+			t.Errorf("the status is %d, want 0", end.status)
+		}
+	})
+}
+
+// TestJobControl stops and continues boundary in an interactive shell, and
+// runs an interactive shell within boundary.
+func TestJobControl(t *testing.T) {
+	eachMode(t, func(t *testing.T, as mode) {
+		tty := openTerminal(t, as)
+		dir := as.dir(t)
+		as.write(t, dir+"/policy.hcl", denyAll)
+		shell := commandIn(t, as, dir, []string{program(t, "bash"), "--norc", "--noprofile", "-i"})
+		shell.Env = append(shell.Env, "PS1=prompt$ ", "BOUNDARY="+shop.boundary(t))
+		shell.Stdin, shell.Stdout, shell.Stderr = tty.slave, tty.slave, tty.slave
+		shell.SysProcAttr.Setpgid = false
+		shell.SysProcAttr.Setsid, shell.SysProcAttr.Setctty = true, true
+		if err := shell.Start(); err != nil {
+			t.Fatalf("start shell: %v", err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- shell.Wait() }()
+		t.Cleanup(func() { _ = shell.Process.Kill() }) // it has ended, unless the test failed
+
+		at := tty.screen.await(t, 0, "prompt$ ")
+		tty.write(t, `$BOUNDARY exec --audit audit.jsonl -p policy.hcl -- sh -c 'echo rea""dy; read line; echo "got $line"'`+"\n")
+		at = tty.screen.await(t, at, "ready\r\n")
+		tty.write(t, "\x1a")
+		at = tty.screen.await(t, at, "Stopped")
+		at = tty.screen.await(t, at, "prompt$ ")
+		tty.write(t, "fg\n")
+		at = tty.screen.await(t, at, "BOUNDARY exec")
+		tty.write(t, "hello\n")
+		at = tty.screen.await(t, at, "got hello")
+
+		at = tty.screen.await(t, at, "prompt$ ")
+		tty.write(t, "$BOUNDARY exec --audit inner.jsonl -p policy.hcl -- bash --norc --noprofile -i\n")
+		at = tty.screen.await(t, at, "prompt$ ")
+		tty.write(t, "sleep 1000\n")
+		at = tty.screen.await(t, at, "sleep 1000\r\n")
+		tty.write(t, "\x1a")
+		at = tty.screen.await(t, at, "Stopped")
+		tty.write(t, "kill %1; wait; exit 4\n")
+		at = tty.screen.await(t, at, "inner.jsonl")
+		tty.write(t, "echo status $?; exit 0\n")
+		tty.screen.await(t, at, "status 4\r\n")
+		if status := exitStatus(<-ended); status != 0 {
+			t.Errorf("the shell ended with %d", status)
+		}
+	})
+}

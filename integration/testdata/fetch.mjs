@@ -1,0 +1,5 @@
+// One request with node's fetch: node fetch.mjs METHOD URL
+const [method, url] = process.argv.slice(2);
+const answer = await fetch(url, { method, body: method === 'POST' ? 'secret' : undefined });
+console.log(answer.status);
+process.stdout.write(await answer.text());

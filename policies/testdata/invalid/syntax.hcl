@@ -1,0 +1,6 @@
+allow "open" {
+  hosts = ["a.example"
+} # ERROR: Missing item separator
+
+allow "not reached" {
+}

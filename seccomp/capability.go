@@ -1,0 +1,49 @@
+package seccomp
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// undoing are the capabilities(7) with which root could undo the boundary or
+// reach the network beneath it. What package managers need (CHOWN,
+// DAC_OVERRIDE, FOWNER, SETUID, SETGID, SYS_CHROOT …) is not among them.
+var undoing = []uint{
+	unix.CAP_SYS_ADMIN, unix.CAP_NET_ADMIN, unix.CAP_NET_RAW, unix.CAP_SYS_PTRACE,
+	unix.CAP_SYS_MODULE, unix.CAP_BPF, unix.CAP_PERFMON, unix.CAP_SYS_RAWIO,
+	unix.CAP_SYS_BOOT, unix.CAP_MAC_ADMIN, unix.CAP_MAC_OVERRIDE, unix.CAP_CHECKPOINT_RESTORE,
+}
+
+// DropCapabilities takes the capabilities that would undo the boundary from
+// the calling thread, for good: out of the bounding set where the caller may
+// (CAP_SETPCAP), and out of every other set. It is no error not to hold them.
+//
+// Preconditions: locked thread.
+func DropCapabilities() error {
+	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&hdr, &data[0]); err != nil {
+		return fmt.Errorf("read capabilities: %w", err)
+	}
+	for _, c := range undoing {
+		held, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(c), 0, 0, 0)
+		if err != nil || held == 0 {
+			continue // EINVAL: a capability that this kernel does not know
+		}
+		if err := unix.Prctl(unix.PR_CAPBSET_DROP, uintptr(c), 0, 0, 0); err != nil && err != unix.EPERM {
+			return fmt.Errorf("drop capability %d: %w", c, err)
+		}
+	}
+	for _, c := range undoing {
+		word, bit := c/32, uint32(1)<<(c%32)
+		data[word].Effective &^= bit
+		data[word].Permitted &^= bit
+		data[word].Inheritable &^= bit
+	}
+	if err := unix.Capset(&hdr, &data[0]); err != nil {
+		return fmt.Errorf("set capabilities: %w", err)
+	}
+	// Ambient capabilities follow the permitted and inheritable sets.
+	return nil
+}

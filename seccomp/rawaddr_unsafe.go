@@ -1,0 +1,55 @@
+package seccomp
+
+import (
+	"fmt"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Connect connects fd to an address given as bytes, for families and forms
+// that x/sys has no type for (AF_UNSPEC, AF_NETLINK). The kernel reads addr
+// during the call only.
+func Connect(fd int, addr []byte) error {
+	return withAddress(unix.SYS_CONNECT, fd, addr)
+}
+
+// Bind binds fd to an address given as bytes, as Connect.
+func Bind(fd int, addr []byte) error {
+	return withAddress(unix.SYS_BIND, fd, addr)
+}
+
+func withAddress(call uintptr, fd int, addr []byte) error {
+	_, _, errno := unix.Syscall(call, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(addr))), uintptr(len(addr)))
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// SendTo sends data with the flags to an address given as bytes, or without
+// one where addr is empty, and returns how much was sent.
+func SendTo(fd int, data []byte, flags int, addr []byte) (int, error) {
+	var to unsafe.Pointer
+	if len(addr) > 0 {
+		to = unsafe.Pointer(&addr[0])
+	}
+	n, _, errno := unix.Syscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(data))),
+		uintptr(len(data)), uintptr(flags), uintptr(to), uintptr(len(addr)))
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), nil
+}
+
+// interfaceRequestSize is sizeof(struct ifreq) on 64-bit machines.
+const interfaceRequestSize = 40
+
+// InterfaceRequest runs one of the SIOCGIF… ioctls of netdevice(7) on fd,
+// with a copy of a target's struct ifreq.
+func InterfaceRequest(fd int, request uint32, ifreq []byte) error {
+	if len(ifreq) != interfaceRequestSize {
+		return fmt.Errorf("interface request of %d bytes: %w", len(ifreq), unix.EINVAL)
+	}
+	return ioctl(fd, uintptr(request), unsafe.Pointer(&ifreq[0]))
+}

@@ -1,0 +1,158 @@
+package seccomp
+
+import (
+	libseccomp "github.com/seccomp/libseccomp-golang"
+	"golang.org/x/sys/unix"
+)
+
+// sockTypeMask is SOCK_TYPE_MASK of <linux/net.h>: the bits of socket(2)'s
+// second argument that are the type; the others are flags.
+const sockTypeMask = 0xf
+
+// notifyRules lists what the supervisor answers.
+func (b *builder) notifyRules(o Options) {
+	b.socketRules(o)
+	for _, call := range []string{
+		"connect", "bind", "listen", "getsockname", "getpeername",
+		"sendmsg", "sendmmsg", "recvmsg", "recvmmsg",
+	} {
+		b.notify(call)
+	}
+	// Without an address these two are the plain data path: native.
+	b.notify("sendto", b.cond(4, libseccomp.CompareNotEqual, 0))
+	b.notify("recvfrom", b.cond(4, libseccomp.CompareNotEqual, 0))
+	b.optionRules()
+}
+
+// socketRules traps every socket(2) but those that may be made natively:
+// AF_UNIX, netlink's routing family and TCP.
+//
+// libseccomp compares one argument once in a rule, so "anything but" is
+// spelt as the values beside and above. What has bits above the low 32 is
+// larger than every value here, and so is trapped.
+func (b *builder) socketRules(o Options) {
+	for domain := uint64(0); domain <= unix.AF_NETLINK; domain++ {
+		is := b.cond(0, libseccomp.CompareEqual, domain)
+		switch domain {
+		case unix.AF_UNIX:
+			if o.TrapStreams {
+				b.notify("socket", is)
+			}
+		case unix.AF_INET, unix.AF_INET6:
+			if o.TrapStreams {
+				b.notify("socket", is)
+			} else {
+				b.inetSocketRules(is)
+			}
+		case unix.AF_NETLINK:
+			b.notify("socket", is, b.cond(2, libseccomp.CompareNotEqual, unix.NETLINK_ROUTE))
+		default:
+			b.notify("socket", is)
+		}
+	}
+	b.notify("socket", b.cond(0, libseccomp.CompareGreater, unix.AF_NETLINK))
+}
+
+// inetSocketRules traps the IP sockets that are not TCP.
+func (b *builder) inetSocketRules(domain libseccomp.ScmpCondition) {
+	for typ := uint64(0); typ <= sockTypeMask; typ++ {
+		is := b.masked(1, sockTypeMask, typ)
+		if typ != unix.SOCK_STREAM {
+			b.notify("socket", domain, is)
+			continue
+		}
+		for proto := uint64(1); proto < unix.IPPROTO_TCP; proto++ {
+			b.notify("socket", domain, is, b.cond(2, libseccomp.CompareEqual, proto))
+		}
+		b.notify("socket", domain, is, b.cond(2, libseccomp.CompareGreater, unix.IPPROTO_TCP))
+	}
+}
+
+// Socket options and ioctls that an AF_UNIX socket answers otherwise than a
+// UDP socket does, so that a surrogate would give itself away, or that would
+// hand out something of the supervisor's (SO_PEERPIDFD). From <asm/socket.h>
+// and <linux/sockios.h>; named there are SO_REUSEPORT 15, SO_PASSCRED 16,
+// SO_PEERCRED 17, SO_PASSSEC 34, SO_PROTOCOL 38, SO_DOMAIN 39,
+// SO_INCOMING_CPU 49, SO_PEERGROUPS 59, SO_ZEROCOPY 60, SO_PASSPIDFD 76,
+// SO_PEERPIDFD 77, SO_PASSRIGHTS 83.
+var (
+	setSocketOptions = []uint32{15, 16, 34, 49, 60, 76, 83}
+	getSocketOptions = []uint32{15, 16, 17, 34, 38, 39, 59, 76, 77, 83}
+	interfaceIoctls  = []uint32{unix.SIOCGIFADDR, unix.SIOCGIFDSTADDR, unix.SIOCGIFBRDADDR, unix.SIOCGIFNETMASK}
+)
+
+func (b *builder) optionRules() {
+	for _, level := range []uint32{unix.SOL_IP, unix.SOL_IPV6, unix.SOL_UDP} {
+		b.notify("setsockopt", b.low32(1, level))
+		b.notify("getsockopt", b.low32(1, level))
+	}
+	for _, opt := range setSocketOptions {
+		b.notify("setsockopt", b.low32(1, unix.SOL_SOCKET), b.low32(2, opt))
+	}
+	for _, opt := range getSocketOptions {
+		b.notify("getsockopt", b.low32(1, unix.SOL_SOCKET), b.low32(2, opt))
+	}
+	for _, req := range interfaceIoctls {
+		b.notify("ioctl", b.low32(1, req))
+	}
+}
+
+const (
+	msgFastOpen           = 0x20000000 // MSG_FASTOPEN, <linux/socket.h>
+	ipprotoMPTCP          = 262        // IPPROTO_MPTCP, <linux/in.h>
+	tcpRepair             = 19         // <linux/tcp.h>
+	tcpFastOpenConnect    = 30
+	tcpULP                = 31
+	seccompSetModeFilter  = 1 // <linux/seccomp.h>
+	seccompNewListener    = 1 << 3
+	seccompTsync          = 1 << 0
+	seccompWaitKillable   = 1 << 5
+	ioctlTIOCSTI          = 0x5412 // <asm-generic/ioctls.h>: type into the terminal
+	ioctlTIOCLINUX        = 0x541c // paste into a virtual console
+	ipOptions             = 4      // IP_OPTIONS, <linux/in.h>
+	ipv6RoutingHeader     = 57     // IPV6_RTHDR, <linux/in6.h>
+	ipv6RoutingHeader2292 = 5      // IPV6_2292RTHDR
+)
+
+// refuseRules lists what is answered in the kernel, whatever the supervisor
+// does. Each errno is the one on which programs fall back.
+func (b *builder) refuseRules() {
+	// io_uring would make connections and send without a system call that
+	// can be seen. ENOSYS: as on a kernel without it.
+	for _, call := range []string{"io_uring_setup", "io_uring_enter", "io_uring_register"} {
+		b.refuse(unix.ENOSYS, call)
+	}
+	// A TCP connection made by the first send: Landlock does not see it.
+	for call, flags := range map[string]uint{"sendto": 3, "sendmsg": 2, "sendmmsg": 3} {
+		b.refuse(unix.EOPNOTSUPP, call, b.masked(flags, msgFastOpen, msgFastOpen))
+	}
+	// Landlock does not see MPTCP either; Go's listeners fall back on TCP.
+	b.refuse(unix.EPROTONOSUPPORT, "socket", b.low32(2, ipprotoMPTCP))
+	// Options that would make a connection lead elsewhere than the address
+	// that was checked, or make it later than when it was checked.
+	b.refuse(unix.EOPNOTSUPP, "setsockopt", b.low32(1, unix.SOL_TCP), b.low32(2, tcpFastOpenConnect))
+	b.refuse(unix.EPERM, "setsockopt", b.low32(1, unix.SOL_TCP), b.low32(2, tcpRepair))
+	b.refuse(unix.ENOPROTOOPT, "setsockopt", b.low32(1, unix.SOL_TCP), b.low32(2, tcpULP))
+	b.refuse(unix.EPERM, "setsockopt", b.low32(1, unix.SOL_IP), b.low32(2, ipOptions))
+	b.refuse(unix.EPERM, "setsockopt", b.low32(1, unix.SOL_IPV6), b.low32(2, ipv6RoutingHeader))
+	b.refuse(unix.EPERM, "setsockopt", b.low32(1, unix.SOL_IPV6), b.low32(2, ipv6RoutingHeader2292))
+	// While the supervisor lives a second listener fails with EBUSY. Once
+	// it is dead the agent could install one whose answers win.
+	b.refuse(unix.EBUSY, "seccomp", b.low32(0, seccompSetModeFilter),
+		b.masked(1, seccompNewListener, seccompNewListener))
+	// A process that is not dumpable can't be acted for by a supervisor of
+	// the same user. Errno 0: the call seems to have worked.
+	b.refuse(0, "prctl", b.low32(0, unix.PR_SET_DUMPABLE), b.cond(1, libseccomp.CompareEqual, 0))
+	// Limits of processes outside, the supervisor's first of all: Landlock
+	// does not cover them.
+	b.refuseForeignLimits()
+	b.refuse(unix.EPERM, "ioctl", b.low32(1, ioctlTIOCSTI))
+	b.refuse(unix.EPERM, "ioctl", b.low32(1, ioctlTIOCLINUX))
+}
+
+// refuseForeignLimits refuses to set (third argument not NULL) the limits of
+// a process that is named by its id, rather than by 0 for the caller.
+func (b *builder) refuseForeignLimits() {
+	b.refuse(unix.EPERM, "prlimit64",
+		b.cond(0, libseccomp.CompareNotEqual, 0), b.cond(2, libseccomp.CompareNotEqual, 0))
+}

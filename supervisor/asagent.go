@@ -1,0 +1,113 @@
+package supervisor
+
+import (
+	"bytes"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"boundary/seccomp"
+)
+
+// asAgent does something with the effective user and groups of the calling
+// process, so that a supervisor that is root lends nobody a right that he has
+// not. An ordinary user's agent can only be that user.
+func (s *Session) asAgent(c *call, job func() error) error {
+	if !s.root {
+		return job()
+	}
+	ids, err := idsOf(c.tid())
+	if err != nil {
+		return unix.EACCES
+	}
+	if !c.valid() {
+		return unix.EINTR
+	}
+	if ids.uid == 0 && ids.gid == 0 {
+		return job()
+	}
+	return onThread(func() error {
+		if err := seccomp.AssumeUser(ids.uid, ids.gid, ids.groups); err != nil {
+			return err
+		}
+		return job()
+	})
+}
+
+// asAgentIn does something as asAgent does, in a working directory and under
+// a file mode mask.
+func (s *Session) asAgentIn(c *call, dir *os.File, umask int, job func() error) error {
+	return onThread(func() error {
+		if err := unix.Unshare(unix.CLONE_FS); err != nil {
+			return err
+		}
+		if err := unix.Fchdir(int(dir.Fd())); err != nil {
+			return err
+		}
+		unix.Umask(umask)
+		return s.asAgent(c, job)
+	})
+}
+
+// onThread runs job on a thread of its own, which ends with it: what the job
+// changes of the thread (credentials, directory) is gone then.
+func onThread(job func() error) error {
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // never unlocked
+		done <- job()
+	}()
+	return <-done
+}
+
+type ids struct {
+	uid, gid int
+	groups   []int
+}
+
+// idsOf reads the effective user and the groups of a thread
+// (proc_pid_status(5)).
+func idsOf(tid int) (ids, error) {
+	status, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/status")
+	if err != nil {
+		return ids{}, err
+	}
+	uids, gids := statusNumbers(status, "Uid"), statusNumbers(status, "Gid")
+	if len(uids) < 2 || len(gids) < 2 {
+		return ids{}, unix.EINVAL
+	}
+	return ids{uid: uids[1], gid: gids[1], groups: statusNumbers(status, "Groups")}, nil
+}
+
+// statusNumbers reads the decimal numbers of one line of /proc/PID/status; nil
+// where one is malformed.
+func statusNumbers(status []byte, name string) []int {
+	_, after, found := bytes.Cut(status, []byte("\n"+name+":"))
+	if !found {
+		return nil
+	}
+	line, _, _ := bytes.Cut(after, []byte("\n"))
+	var out []int
+	for field := range bytes.FieldsSeq(line) {
+		n, err := strconv.Atoi(string(field))
+		if err != nil {
+			return nil
+		}
+		out = append(out, n)
+	}
+	return slices.Clip(out)
+}
+
+// statusMask reads a signal mask, in hexadecimal.
+func statusMask(status []byte, name string) uint64 {
+	_, after, _ := bytes.Cut(status, []byte("\n"+name+":"))
+	line, _, _ := bytes.Cut(after, []byte("\n"))
+	mask, err := strconv.ParseUint(string(bytes.TrimSpace(line)), 16, 64)
+	if err != nil {
+		return 0
+	}
+	return mask
+}

@@ -1,0 +1,143 @@
+package supervisor
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// listeners are the TCP sockets on which processes of the session listen.
+type listeners struct {
+	mu    sync.Mutex
+	known map[inode]netip.AddrPort // guarded by mu
+}
+
+func newListeners() *listeners { return &listeners{known: map[inode]netip.AddrPort{}} }
+
+func (l *listeners) add(ino inode, at netip.AddrPort) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.known[ino] = at
+}
+
+// find returns the address of the session's own listener that an agent means
+// by a loopback address: any on that port, since a wildcard listener was
+// narrowed to one of the two loopback addresses.
+//
+// The kernel is asked whether the very socket still listens; else a program
+// outside that took the port afterwards would be reachable.
+func (l *listeners) find(dialled netip.AddrPort) (netip.AddrPort, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var candidates []inode
+	for ino, at := range l.known {
+		if at.Port() == dialled.Port() {
+			candidates = append(candidates, ino)
+		}
+	}
+	if len(candidates) == 0 {
+		return netip.AddrPort{}, false
+	}
+	live, err := listening(dialled.Port())
+	if err != nil {
+		return netip.AddrPort{}, false
+	}
+	best := netip.AddrPort{}
+	for _, ino := range candidates {
+		if !live[ino] {
+			delete(l.known, ino)
+			continue
+		}
+		if at := l.known[ino]; !best.IsValid() || at.Addr() == dialled.Addr() {
+			best = at
+		}
+	}
+	if best.IsValid() && best.Addr().IsUnspecified() {
+		best = dialled // a public listener
+	}
+	return best, best.IsValid()
+}
+
+// Constants of sock_diag(7) and <linux/inet_diag.h>.
+const (
+	sockDiagByFamily   = 20
+	tcpListenState     = 10
+	inetDiagReqSize    = 56 // struct inet_diag_req_v2
+	inetDiagMsgSize    = 72 // struct inet_diag_msg
+	inetDiagMsgInode   = 68
+	inetDiagMsgSport   = 4
+	netlinkHeaderSize  = 16
+	netlinkReadSize    = 32 << 10
+	netlinkMsgDone     = 3
+	netlinkMsgError    = 2
+	netlinkDumpRequest = unix.NLM_F_REQUEST | unix.NLM_F_DUMP
+)
+
+// listening asks the kernel (sock_diag(7)) for the sockets that listen on a
+// TCP port.
+func listening(port uint16) (map[inode]bool, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
+	if err != nil {
+		return nil, fmt.Errorf("open sock_diag: %w", err)
+	}
+	defer unix.Close(fd)
+	found := map[inode]bool{}
+	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
+		if err := dumpListening(fd, family, port, found); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+func dumpListening(fd int, family uint8, port uint16, found map[inode]bool) error {
+	req := make([]byte, netlinkHeaderSize+inetDiagReqSize)
+	binary.NativeEndian.PutUint32(req, uint32(len(req)))
+	binary.NativeEndian.PutUint16(req[4:], sockDiagByFamily)
+	binary.NativeEndian.PutUint16(req[6:], netlinkDumpRequest)
+	body := req[netlinkHeaderSize:]
+	body[0], body[1] = family, unix.IPPROTO_TCP
+	binary.NativeEndian.PutUint32(body[4:], 1<<tcpListenState)
+	binary.BigEndian.PutUint16(body[8:], port) // idiag_sport
+	if err := unix.Sendto(fd, req, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return fmt.Errorf("ask sock_diag: %w", err)
+	}
+	buf := make([]byte, netlinkReadSize)
+	for {
+		n, _, err := unix.Recvfrom(fd, buf, 0)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("read sock_diag: %w", err)
+		}
+		done, err := collectListening(buf[:n], port, found)
+		if done || err != nil {
+			return err
+		}
+	}
+}
+
+func collectListening(buf []byte, port uint16, found map[inode]bool) (done bool, err error) {
+	for len(buf) >= netlinkHeaderSize {
+		size := int(binary.NativeEndian.Uint32(buf))
+		typ := binary.NativeEndian.Uint16(buf[4:])
+		if size < netlinkHeaderSize || size > len(buf) {
+			return true, fmt.Errorf("read sock_diag: malformed message")
+		}
+		msg := buf[netlinkHeaderSize:size]
+		switch {
+		case typ == netlinkMsgDone:
+			return true, nil
+		case typ == netlinkMsgError:
+			return true, fmt.Errorf("read sock_diag: refused")
+		case len(msg) >= inetDiagMsgSize && binary.BigEndian.Uint16(msg[inetDiagMsgSport:]) == port:
+			found[inode(binary.NativeEndian.Uint32(msg[inetDiagMsgInode:]))] = true
+		}
+		buf = buf[min(len(buf), (size+3)&^3):]
+	}
+	return false, nil
+}

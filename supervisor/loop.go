@@ -1,0 +1,193 @@
+package supervisor
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+
+	"boundary/seccomp"
+)
+
+// reply is what a handler answers.
+type reply struct {
+	kind  replyKind
+	val   int64
+	errno unix.Errno
+}
+
+type replyKind uint8
+
+const (
+	replyValue    replyKind = iota
+	replyErrno              // -1 and errno
+	replyContinue           // the kernel runs the call: see package doc
+	replyDone               // already answered, by AddFD
+)
+
+func value(v int64) reply         { return reply{kind: replyValue, val: v} }
+func fail(errno unix.Errno) reply { return reply{kind: replyErrno, errno: errno} }
+func failWith(err error) reply    { return fail(errnoOf(err)) }
+func result(n int, e error) reply { return resultOf(int64(n), e) }
+func resultOf(n int64, err error) reply {
+	if err != nil {
+		return failWith(err)
+	}
+	return value(n)
+}
+
+var proceed = reply{kind: replyContinue}
+
+// errnoOf finds the errno in err. An error without one is a fault of ours: the
+// call is refused, as everything is that can't be decided.
+func errnoOf(err error) unix.Errno {
+	var errno unix.Errno
+	if errors.As(err, &errno) {
+		return errno
+	}
+	return unix.EACCES
+}
+
+// call is one trapped system call on its way to an answer.
+type call struct {
+	// connecting is set by a connect that was carried out: see repeats.
+	connecting *connecting
+	s          *Session
+	n          seccomp.Notif
+	name       string // of the system call
+	leader     bool   // this goroutine receives; see mayBlock
+	proc       *process
+}
+
+func (c *call) arg(n int) uint64 { return c.n.Data.Args[n] }
+func (c *call) int(n int) int32  { return c.n.Data.Int(n) }
+func (c *call) tid() int         { return int(c.n.PID) }
+
+// valid says whether the caller still waits in this very call, so that what
+// was read by its thread id did belong to it.
+func (c *call) valid() bool { return c.s.listener.Valid(c.n.ID) }
+
+// mayBlock is called before anything that can wait for somebody else. It lets
+// another goroutine receive notifications; this one ends with its answer.
+func (c *call) mayBlock() {
+	if c.leader {
+		c.leader = false
+		go c.s.receive()
+	}
+}
+
+// process says who calls, and looks it up once a call.
+func (c *call) process() *process {
+	if c.proc == nil {
+		c.proc = c.s.procs.of(c.tid())
+	}
+	return c.proc
+}
+
+// read copies n bytes of the caller's memory.
+func (c *call) read(addr uint64, buf []byte) error {
+	if err := seccomp.ReadMemory(c.tid(), seccomp.Addr(addr), buf); err != nil {
+		return c.memoryError(err)
+	}
+	return nil
+}
+
+func (c *call) write(addr uint64, buf []byte) error {
+	// The memory that is written must be that of the thread that waits.
+	if !c.valid() {
+		return seccomp.ErrTargetGone
+	}
+	if err := seccomp.WriteMemory(c.tid(), seccomp.Addr(addr), buf); err != nil {
+		return c.memoryError(err)
+	}
+	return nil
+}
+
+// memoryError turns a refusal to read a process (one that is not dumpable)
+// into EACCES, and records it: such a program can have no network.
+func (c *call) memoryError(err error) error {
+	if errors.Is(err, unix.EPERM) {
+		c.s.refused(c, "unreadable-process")
+		return unix.EACCES
+	}
+	return err
+}
+
+// receive is the loop of the goroutine that leads; there is one at a time.
+func (s *Session) receive() {
+	for {
+		c := call{s: s, leader: true}
+		err := s.listener.Receive(&c.n)
+		switch {
+		case err == nil:
+			s.answer(&c, s.dispatch(&c))
+			if !c.leader {
+				return
+			}
+		case errors.Is(err, seccomp.ErrTargetGone):
+		case errors.Is(err, seccomp.ErrClosed):
+			return
+		default:
+			// Nothing more can be answered: the agent gets ENOSYS for all
+			// when the supervisor ends.
+			s.fatal(err)
+			return
+		}
+	}
+}
+
+func (s *Session) answer(c *call, r reply) {
+	var err error
+	switch r.kind {
+	case replyValue:
+		err = s.listener.Return(c.n.ID, r.val)
+	case replyErrno:
+		if r.errno == 0 {
+			r.errno = unix.EACCES
+		}
+		err = s.listener.Fail(c.n.ID, r.errno)
+	case replyContinue:
+		err = s.listener.Continue(c.n.ID)
+	case replyDone:
+		return
+	}
+	if errors.Is(err, seccomp.ErrTargetGone) {
+		s.interrupted(c, r)
+	} else if err != nil {
+		s.log.WithError(err).Error("answer lost")
+	}
+}
+
+// dispatch answers by system call. The filter traps no call that is not here;
+// one that comes all the same is refused.
+func (s *Session) dispatch(c *call) reply {
+	if h, ok := s.handlers[c.n.Data.Nr]; ok {
+		c.name = h.name
+		return h.answer(c)
+	}
+	return fail(unix.ENOSYS)
+}
+
+type handler struct {
+	name   string
+	answer func(*call) reply
+}
+
+func newHandlers() map[int32]handler {
+	return map[int32]handler{
+		unix.SYS_SOCKET:      {"socket", (*call).socket},
+		unix.SYS_CONNECT:     {"connect", (*call).connect},
+		unix.SYS_BIND:        {"bind", (*call).bind},
+		unix.SYS_LISTEN:      {"listen", (*call).listen},
+		unix.SYS_GETSOCKNAME: {"getsockname", (*call).getsockname},
+		unix.SYS_GETPEERNAME: {"getpeername", (*call).getpeername},
+		unix.SYS_SENDTO:      {"sendto", (*call).sendto},
+		unix.SYS_SENDMSG:     {"sendmsg", (*call).sendmsg},
+		unix.SYS_SENDMMSG:    {"sendmmsg", (*call).sendmmsg},
+		unix.SYS_RECVFROM:    {"recvfrom", (*call).recvfrom},
+		unix.SYS_RECVMSG:     {"recvmsg", (*call).recvmsg},
+		unix.SYS_RECVMMSG:    {"recvmmsg", (*call).recvmmsg},
+		unix.SYS_SETSOCKOPT:  {"setsockopt", (*call).setsockopt},
+		unix.SYS_GETSOCKOPT:  {"getsockopt", (*call).getsockopt},
+		unix.SYS_IOCTL:       {"ioctl", (*call).ioctl},
+	}
+}

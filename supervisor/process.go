@@ -1,0 +1,201 @@
+package supervisor
+
+import (
+	"bytes"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"boundary/audit"
+	"boundary/policies"
+	"boundary/seccomp"
+)
+
+// process is what was true of a process when it made a call. It is not
+// changed afterwards, so records and rules may share it.
+type process struct {
+	record audit.Process
+	policy policies.Process
+}
+
+// unknownProcess stands for one that could not be read. No allow rule with a
+// `process` matches it.
+func unknownProcess(pid int) *process { return &process{record: audit.Process{PID: pid, UID: -1}} }
+
+// processes attributes calls to processes. A snapshot is reused while the
+// process is the same and has not exec'd: then its start time, its parent and
+// where its program lies in memory are as they were.
+type processes struct {
+	boot time.Time
+
+	mu    sync.Mutex
+	root  int                      // guarded by mu: the session's first process
+	cache map[int]*processSnapshot // guarded by mu, by thread id
+}
+
+type processSnapshot struct {
+	key  processKey
+	tgid int
+	proc *process
+}
+
+// processKey changes with an exec: address-space randomisation moves the
+// stack and the arguments, and the executable's link is read each time.
+type processKey struct {
+	start, startCode, startStack, argStart uint64
+	ppid                                   int
+	exe                                    string
+	parent                                 *process // the snapshot that the ancestors were taken from
+}
+
+// maxProcesses bounds the cache; past it everything is forgotten and read anew.
+const maxProcesses = 1024
+
+// maxAncestors bounds the walk up the tree.
+const maxAncestors = 64
+
+func newProcesses() *processes {
+	return &processes{boot: bootTime(), cache: map[int]*processSnapshot{}}
+}
+
+// of says which process thread tid belongs to.
+//
+// Preconditions: the caller asks Listener.Valid between this and any use of
+// the answer, so that tid still is the thread that called.
+func (p *processes) of(tid int) *process {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lookup(tid, maxAncestors)
+}
+
+// lookup is called with mu held.
+func (p *processes) lookup(tid, depth int) *process {
+	stat, err := readStat(tid)
+	if err != nil {
+		return unknownProcess(tid)
+	}
+	exe, _ := os.Readlink("/proc/" + strconv.Itoa(tid) + "/exe")
+	key := processKey{
+		start: stat.start, startCode: stat.startCode, startStack: stat.startStack,
+		argStart: stat.argStart, ppid: stat.ppid, exe: exe,
+	}
+	tgid := tid
+	old := p.cache[tid]
+	if old != nil {
+		tgid = old.tgid
+	} else if tgid, err = seccomp.ThreadGroup(tid); err != nil {
+		return unknownProcess(tid)
+	}
+	if tgid != p.root && stat.ppid > 1 && stat.ppid != os.Getpid() && depth > 0 {
+		key.parent = p.lookup(stat.ppid, depth-1)
+	}
+	if old != nil && old.key == key {
+		return old.proc
+	}
+	// A thread id that is used anew can belong to another process.
+	if tgid, err = seccomp.ThreadGroup(tid); err != nil {
+		return unknownProcess(tid)
+	}
+	proc := p.snapshot(tgid, stat, exe, key.parent)
+	if len(p.cache) >= maxProcesses {
+		clear(p.cache)
+	}
+	p.cache[tid] = &processSnapshot{key: key, tgid: tgid, proc: proc}
+	return proc
+}
+
+func (p *processes) snapshot(pid int, stat procStat, exe string, parent *process) *process {
+	dir := "/proc/" + strconv.Itoa(pid)
+	cwd, _ := os.Readlink(dir + "/cwd")
+	cmdline, _ := os.ReadFile(dir + "/cmdline")
+	out := &process{
+		record: audit.Process{
+			PID: pid, PPID: stat.ppid, Exe: exe, Argv: splitArgv(cmdline), Cwd: cwd,
+			UID: uidOf(dir), StartTime: p.boot.Add(time.Duration(stat.start) * tick),
+		},
+		policy: policies.Process{Exe: exe},
+	}
+	if parent != nil {
+		out.record.Ancestors = append([]audit.Ancestor{{PID: parent.record.PID, Exe: parent.record.Exe}},
+			parent.record.Ancestors...)
+		out.policy.Ancestors = append([]string{parent.policy.Exe}, parent.policy.Ancestors...)
+	}
+	return out
+}
+
+// tick is the unit of times in /proc/PID/stat: USER_HZ is 100 on every
+// architecture that Go runs on (proc_pid_stat(5)).
+const tick = 10 * time.Millisecond
+
+// procStat holds some fields of /proc/PID/stat (proc_pid_stat(5)).
+type procStat struct {
+	ppid                                   int
+	start, startCode, startStack, argStart uint64
+}
+
+func readStat(pid int) (procStat, error) {
+	raw, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return procStat{}, err
+	}
+	// The second field is the program's name in parentheses; it may hold
+	// anything, parentheses too. What follows the last one is numbers.
+	fields := bytes.Fields(raw[bytes.LastIndexByte(raw, ')')+1:])
+	number := func(field int) uint64 { // numbered as in the manual page
+		if field-3 >= len(fields) {
+			return 0
+		}
+		n, _ := strconv.ParseUint(string(fields[field-3]), 10, 64)
+		return n
+	}
+	return procStat{
+		ppid: int(number(4)), start: number(22), startCode: number(26),
+		startStack: number(28), argStart: number(48),
+	}, nil
+}
+
+func splitArgv(cmdline []byte) []string {
+	var argv []string
+	for _, arg := range bytes.Split(bytes.TrimSuffix(cmdline, []byte{0}), []byte{0}) {
+		argv = append(argv, string(arg))
+	}
+	return argv
+}
+
+// uidOf is the effective user of a process: its owner in /proc.
+func uidOf(dir string) int {
+	status, err := os.ReadFile(dir + "/status")
+	if err != nil {
+		return -1
+	}
+	_, after, _ := bytes.Cut(status, []byte("\nUid:"))
+	line, _, _ := bytes.Cut(after, []byte("\n"))
+	fields := bytes.Fields(line)
+	if len(fields) < 2 {
+		return -1
+	}
+	uid, err := strconv.Atoi(string(fields[1]))
+	if err != nil {
+		return -1
+	}
+	return uid
+}
+
+// bootTime is when the clock of /proc/PID/stat began (proc_stat(5), btime).
+func bootTime() time.Time {
+	stat, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return time.Time{}
+	}
+	_, after, _ := bytes.Cut(stat, []byte("\nbtime "))
+	line, _, _ := bytes.Cut(after, []byte("\n"))
+	sec, _ := strconv.ParseInt(string(line), 10, 64)
+	return time.Unix(sec, 0).UTC()
+}
+
+// stopped reads the state out of /proc/PID/stat.
+func stopped(stat []byte) bool {
+	rest := bytes.TrimLeft(stat[bytes.LastIndexByte(stat, ')')+1:], " ")
+	return len(rest) > 0 && rest[0] == 'T'
+}

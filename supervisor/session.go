@@ -1,0 +1,309 @@
+package supervisor
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"golang.org/x/sys/unix"
+
+	"boundary/audit"
+	"boundary/policies"
+	"boundary/seccomp"
+	"boundary/tlsproxy"
+)
+
+// Config is one session to be.
+type Config struct {
+	Policy   *policies.Policy
+	Audit    *audit.Log
+	Terminal *audit.Terminal // nil: denials are not shown
+	Log      logrus.FieldLogger
+
+	Path    string   // the program's file
+	Command []string // its argv, with argv[0]
+	Env     []string // the agent's environment before the trust variables
+
+	Version  string
+	Policies []string // names of what the policy was made of
+}
+
+// Session is one agent under one policy.
+type Session struct {
+	policy   *policies.Policy
+	audit    *audit.Log
+	terminal *audit.Terminal
+	log      logrus.FieldLogger
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	root   bool // the supervisor's effective user is root
+
+	handlers   map[int32]handler // not written to after start-up
+	listener   *seccomp.Listener
+	finder     finder
+	procs      *processes
+	flows      *flows
+	names      *names
+	resolver   *resolver
+	proxy      *tlsproxy.Proxy
+	peers      *peers
+	repeats    *repeats
+	listeners  *listeners
+	surrogates *surrogates
+	unixNames  *unixNames
+
+	sweepMu sync.Mutex // one sweep at a time
+	failed  sync.Once
+	broken  chan error // one value: the session can't go on
+}
+
+// ErrGuardMissing says that a guard which the policy requires, or which
+// nothing can do without, is not on; the agent was not started.
+var ErrGuardMissing = errors.New("a required guard is missing")
+
+// Run runs the agent behind l and returns when its first process has ended,
+// with the exit status as a shell has it (128+N for signal N). An error says
+// that the agent was not started; then l is used up too.
+func Run(l *Launcher, cfg Config) (int, error) {
+	s := &Session{
+		policy: cfg.Policy, audit: cfg.Audit, terminal: cfg.Terminal, log: cfg.Log, root: os.Geteuid() == 0,
+		handlers: newHandlers(), procs: newProcesses(), names: newNames(), peers: newPeers(), repeats: newRepeats(),
+		listeners: newListeners(), surrogates: newSurrogates(), unixNames: newUnixNames(), broken: make(chan error, 1),
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	defer s.cancel()
+	s.resolver = newResolver(s)
+	dir, err := trustDir(cfg.Audit.Session())
+	if err != nil {
+		l.Abandon()
+		return 0, err
+	}
+	defer os.RemoveAll(dir)
+	if err := s.start(l, cfg, dir); err != nil {
+		l.Abandon()
+		return 0, err
+	}
+	defer s.flows.close()
+	status := s.wait(l.pid)
+	s.end(status)
+	return status.code(), nil
+}
+
+// start does all that must be ready before the agent runs, and then lets it.
+func (s *Session) start(l *Launcher, cfg Config, dir string) error {
+	m := probe(l)
+	guards := m.guards()
+	if names := missing(guards, s.policy.Required()); len(names) > 0 {
+		return fmt.Errorf("%w: %s (see boundary doctor)", ErrGuardMissing, strings.Join(names, ", "))
+	}
+	if m.getfd == nil {
+		s.finder = newGetfdFinder()
+	} else {
+		s.finder = newHeldFinder()
+	}
+	env, err := s.openProxy(cfg, dir)
+	if err != nil {
+		return err
+	}
+	programs, err := seccomp.BuildPrograms(seccomp.Options{TrapStreams: m.getfd != nil})
+	if err != nil {
+		return err
+	}
+	p := &plan{
+		Path: cfg.Path, Argv: cfg.Command, Env: env, Programs: programs, Landlock: m.landlock, DropCaps: s.root,
+	}
+	fd, _, err := l.prepare(p)
+	if err != nil {
+		return explainLaunch(err)
+	}
+	if s.listener, err = seccomp.NewListener(fd); err != nil {
+		return fmt.Errorf("%w (a security module may forbid it)", err)
+	}
+	s.procs.root = l.pid
+	if err := s.recordStart(cfg, guards); err != nil {
+		s.flows.close()
+		return fmt.Errorf("write audit log: %w", err)
+	}
+	go s.receive()
+	go s.sweep()
+	if err := l.release(); err != nil {
+		return explainLaunch(err)
+	}
+	return nil
+}
+
+// explainLaunch says what a person can do about a launch that failed.
+func explainLaunch(err error) error {
+	var stage *StageError
+	if errors.As(err, &stage) && stage.Op == "install notify filter" && stage.Err == unix.EBUSY {
+		return fmt.Errorf("a seccomp listener is already held by a process above (another boundary, "+
+			"another such supervisor, or WSL2's init), and the kernel allows one: run boundary outside of it: %w", err)
+	}
+	return err
+}
+
+// openProxy makes what the agent's connections lead to, and returns the
+// agent's environment.
+func (s *Session) openProxy(cfg Config, dir string) ([]string, error) {
+	authority, err := tlsproxy.NewAuthority(cfg.Audit.Session())
+	if err != nil {
+		return nil, err
+	}
+	trust, err := tlsproxy.WriteTrust(dir, authority, cfg.Env)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range trust.Warnings {
+		s.log.WithField("cause", w).Warn("trust not complete")
+	}
+	var roots []byte
+	for _, path := range s.policy.CAFiles() {
+		pem, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("read upstream ca_file: %w", err)
+		}
+		roots = append(append(roots, pem...), '\n')
+	}
+	s.proxy, err = tlsproxy.New(tlsproxy.Config{Authority: authority, Judge: judge{s}, ExtraRoots: roots})
+	if err != nil {
+		return nil, err
+	}
+	if s.flows, err = listenFlows(s.accept); err != nil {
+		return nil, err
+	}
+	return mergeEnv(cfg.Env, trust.Env), nil
+}
+
+// accept takes an announced connection to where it belongs.
+func (s *Session) accept(fl *flow, conn net.Conn) {
+	if fl.dns {
+		s.resolver.serveTCP(conn, fl.proc)
+		return
+	}
+	s.proxy.Serve(conn, tlsproxy.Flow{Dialled: fl.dialled, Name: fl.name, Process: fl.proc})
+}
+
+// mergeEnv replaces variables of the same name.
+func mergeEnv(env, add []string) []string {
+	set := map[string]bool{}
+	for _, kv := range add {
+		name, _, _ := strings.Cut(kv, "=")
+		set[name] = true
+	}
+	out := slices.DeleteFunc(slices.Clone(env), func(kv string) bool {
+		name, _, _ := strings.Cut(kv, "=")
+		return set[name]
+	})
+	return append(out, add...)
+}
+
+// trustDir makes the directory of the session's certificates. Everyone may
+// read it: the agent may run as another user, and no key is in it.
+func trustDir(session string) (string, error) {
+	dir := filepath.Join(os.TempDir(), "boundary-"+session+"-"+rand.Text()[:6])
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return "", fmt.Errorf("make trust directory: %w", err)
+	}
+	if err := os.Chmod(dir, 0o755); err != nil { // whatever the umask
+		return "", fmt.Errorf("make trust directory: %w", err)
+	}
+	return dir, nil
+}
+
+func (s *Session) recordStart(cfg Config, guards []Guard) error {
+	start := &audit.Start{
+		Version: cfg.Version, Mode: "enforce", Kernel: kernelRelease(), Policies: cfg.Policies, Command: cfg.Command,
+		Guards: []string{},
+	}
+	for _, g := range guards {
+		if g.On {
+			start.Guards = append(start.Guards, g.Name)
+		} else {
+			start.Missing = append(start.Missing, g.Name)
+		}
+	}
+	return s.record(&audit.Record{Event: audit.SessionStart, Start: start})
+}
+
+// record writes a record before what it says takes effect. An error means
+// that it is not written: what it would have allowed is denied.
+func (s *Session) record(r *audit.Record) error {
+	if err := s.audit.Append(r); err != nil {
+		s.log.WithError(err).Error("audit record not written")
+		return err
+	}
+	// Names are asked for before each connection, which says it better.
+	if r.Decision == audit.Deny && r.Event != audit.DNS {
+		s.terminal.Denied(r)
+	}
+	return nil
+}
+
+// refusedWith records a call that is never carried.
+func (s *Session) refusedWith(c *call, errno unix.Errno) {
+	s.record(&audit.Record{
+		Event: audit.Refused, ID: audit.NewID(), Decision: audit.Deny, Reason: "not-carried", Process: &c.process().record,
+		Syscall: &audit.Syscall{Name: c.name, Args: slices.Clone(c.n.Data.Args[:]), Errno: unix.ErrnoName(errno)},
+	})
+}
+
+// refused records a call that can't be judged.
+func (s *Session) refused(c *call, reason string) {
+	s.record(&audit.Record{
+		Event: audit.Refused, ID: audit.NewID(), Decision: audit.Deny, Reason: reason, Process: &c.process().record,
+		Syscall: &audit.Syscall{Name: c.name, Args: slices.Clone(c.n.Data.Args[:]), Errno: "EACCES"},
+	})
+}
+
+// fatal ends the session: what can't be answered must not run on.
+func (s *Session) fatal(err error) {
+	s.failed.Do(func() { s.broken <- err })
+}
+
+const sweepEvery = time.Second
+
+// sweep forgets, each second, what the agent has given up.
+func (s *Session) sweep() {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case now := <-tick.C:
+			s.sweepSockets(false)
+			s.flows.sweep(now)
+		case <-s.ctx.Done():
+			return
+		}
+	}
+}
+
+// sweepSockets closes what stands for sockets that no process has any more.
+// With now, the agent waits for something that such a socket may hold.
+func (s *Session) sweepSockets(now bool) {
+	s.sweepMu.Lock()
+	defer s.sweepMu.Unlock()
+	held, ok := s.finder.(*heldFinder)
+	if !ok {
+		s.surrogates.sweep()
+		return
+	}
+	gone := held.collect()
+	if now {
+		gone = append(gone, held.drop(0, func(k *heldSocket) bool { return s.surrogates.byInode(k.ino) != nil })...)
+	}
+	for _, ino := range gone {
+		if sur := s.surrogates.byInode(ino); sur != nil {
+			sur.close()
+		}
+	}
+}

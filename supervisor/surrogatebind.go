@@ -1,0 +1,273 @@
+package supervisor
+
+import (
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// overlap says whether two bound addresses of one port meet.
+func overlap(a, b netip.Addr) bool {
+	return a == b || a.IsUnspecified() || b.IsUnspecified()
+}
+
+// boundTo is the surrogate that receives what is sent to dst. An exact
+// address goes before a wildcard.
+func (t *surrogates) boundTo(dst netip.AddrPort) *surrogate {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var wildcard *surrogate
+	for _, b := range t.bound[dst.Port()] {
+		switch {
+		case b.at == dst.Addr():
+			return b.sur
+		case b.at.IsUnspecified() || dst.Addr().IsUnspecified():
+			wildcard = b.sur
+		}
+	}
+	return wildcard
+}
+
+type binding struct {
+	at  netip.Addr
+	sur *surrogate
+}
+
+// bind gives the surrogate a place in the session's own loopback; port 0 means
+// any. It is never a port of the machine's. The caller holds sur.mu.
+func (t *surrogates) bind(sur *surrogate, at netip.AddrPort, reuse bool) (netip.AddrPort, unix.Errno) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if at.Port() != 0 {
+		if !reuse && t.taken(at) {
+			return netip.AddrPort{}, unix.EADDRINUSE
+		}
+		t.bound[at.Port()] = append(t.bound[at.Port()], binding{at.Addr(), sur})
+		return at, 0
+	}
+	const first, last = 32768, 60999 // ip_local_port_range's default
+	start := rand.IntN(last - first + 1)
+	for i := range last - first + 1 {
+		try := netip.AddrPortFrom(at.Addr(), uint16(first+(start+i)%(last-first+1)))
+		if !t.taken(try) {
+			t.bound[try.Port()] = append(t.bound[try.Port()], binding{at.Addr(), sur})
+			return try, 0
+		}
+	}
+	return netip.AddrPort{}, unix.EADDRINUSE
+}
+
+// taken is called with mu held.
+func (t *surrogates) taken(at netip.AddrPort) bool {
+	return slices.ContainsFunc(t.bound[at.Port()], func(b binding) bool { return overlap(b.at, at.Addr()) })
+}
+
+// unbind is called with mu held.
+func (t *surrogates) unbind(sur *surrogate) {
+	for port, list := range t.bound {
+		list = slices.DeleteFunc(list, func(b binding) bool { return b.sur == sur })
+		if len(list) == 0 {
+			delete(t.bound, port)
+		} else {
+			t.bound[port] = list
+		}
+	}
+}
+
+// autobind gives an unbound socket a port, as the kernel does at the first
+// send or connect. The caller holds mu.
+func (sur *surrogate) autobind() unix.Errno {
+	if sur.local.Port() != 0 {
+		return 0
+	}
+	at, errno := sur.s.surrogates.bind(sur, netip.AddrPortFrom(sur.wildcard(), 0), false)
+	if errno == 0 {
+		sur.local = at
+	}
+	return errno
+}
+
+func (sur *surrogate) wildcard() netip.Addr {
+	if sur.family == unix.AF_INET6 {
+		return netip.IPv6Unspecified()
+	}
+	return netip.IPv4Unspecified()
+}
+
+// surrogateAddr reads the address that the agent passed for a surrogate. An
+// AF_INET6 socket takes AF_INET addresses too (net/ipv6/datagram.c).
+func surrogateAddr(sur *surrogate, addr sockaddr) (netip.AddrPort, unix.Errno) {
+	if addr.family() == unix.AF_INET6 && sur.family == unix.AF_INET {
+		return netip.AddrPort{}, unix.EAFNOSUPPORT
+	}
+	ap, err := addr.addrPort()
+	if err != nil {
+		return ap, errnoOf(err)
+	}
+	if sur.family == unix.AF_INET && !ap.Addr().Is4() {
+		return ap, unix.EAFNOSUPPORT
+	}
+	return ap, 0
+}
+
+func (c *call) surrogateBind(sur *surrogate, addr sockaddr) reply {
+	at, errno := surrogateAddr(sur, addr)
+	if errno != 0 {
+		return fail(errno)
+	}
+	if !localAddress(at.Addr()) {
+		return fail(unix.EADDRNOTAVAIL)
+	}
+	if at.Port() > 0 && at.Port() < 1024 && c.process().record.UID != 0 {
+		return fail(unix.EACCES)
+	}
+	reuse := c.reuses(sur)
+	if !c.valid() {
+		return fail(unix.EINTR)
+	}
+	sur.mu.Lock()
+	if sur.local.Port() != 0 {
+		sur.mu.Unlock()
+		return fail(unix.EINVAL)
+	}
+	got, errno := c.s.surrogates.bind(sur, at, reuse)
+	sur.mu.Unlock()
+	if errno == unix.EADDRINUSE {
+		// Whoever has it may have closed it since the last look.
+		c.s.sweepSockets(true)
+		sur.mu.Lock()
+		got, errno = c.s.surrogates.bind(sur, at, reuse)
+		sur.mu.Unlock()
+	}
+	if errno != 0 {
+		return fail(errno)
+	}
+	sur.mu.Lock()
+	sur.local = got
+	sur.mu.Unlock()
+	return value(0)
+}
+
+// reuses says whether the agent asked for SO_REUSEADDR, which an AF_UNIX socket
+// stores too, or SO_REUSEPORT, which it does not.
+func (c *call) reuses(sur *surrogate) bool {
+	sur.mu.Lock()
+	port := sur.options[sockopt{unix.SOL_SOCKET, unix.SO_REUSEPORT}]
+	sur.mu.Unlock()
+	if len(port) > 0 && port[0] != 0 {
+		return true
+	}
+	k, err := c.s.finder.find(c.tid(), c.int(0))
+	if err != nil {
+		return false
+	}
+	defer k.close()
+	v, err := unix.GetsockoptInt(k.fd, unix.SOL_SOCKET, unix.SO_REUSEADDR)
+	return err == nil && v != 0
+}
+
+// localAddress says whether the machine has the address.
+func localAddress(a netip.Addr) bool {
+	if a.IsUnspecified() || a.IsLoopback() {
+		return true
+	}
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(addrs, func(n net.Addr) bool {
+		ip, ok := n.(*net.IPNet)
+		return ok && ip.IP.Equal(a.AsSlice())
+	})
+}
+
+// surrogateConnect sets the peer. Nothing is sent by it, so nothing is
+// decided: resolvers connect to every candidate address to see which source
+// address it would have (RFC 6724), and never send.
+func (c *call) surrogateConnect(sur *surrogate, addr sockaddr) reply {
+	proc := c.process()
+	if !c.valid() {
+		return fail(unix.EINTR)
+	}
+	if addr.family() == unix.AF_UNSPEC && len(addr) >= 2 {
+		sur.disconnect(proc)
+		return value(0)
+	}
+	dst, errno := surrogateAddr(sur, addr)
+	if errno != 0 {
+		return fail(errno)
+	}
+	source, errno := c.s.sourceFor(dst)
+	if errno != 0 {
+		return fail(errno)
+	}
+	sur.mu.Lock()
+	defer sur.mu.Unlock()
+	if errno := sur.autobind(); errno != 0 {
+		return fail(errno)
+	}
+	sur.drainTo(sur.peer)
+	sur.proc, sur.peer = proc, dst
+	if sur.local.Addr().IsUnspecified() {
+		sur.local = netip.AddrPortFrom(source, sur.local.Port())
+	}
+	return value(0)
+}
+
+func (sur *surrogate) disconnect(proc *process) {
+	sur.mu.Lock()
+	defer sur.mu.Unlock()
+	sur.drainTo(sur.peer)
+	sur.proc, sur.peer = proc, netip.AddrPort{}
+}
+
+// drainTo sends what the agent wrote natively before the peer changes. The
+// caller holds mu; what is refused is dropped.
+func (sur *surrogate) drainTo(peer netip.AddrPort) {
+	if !peer.IsValid() {
+		return
+	}
+	raw, err := sur.end.SyscallConn()
+	if err != nil {
+		return
+	}
+	buf := datagramBuffers.Get().(*[]byte)
+	defer datagramBuffers.Put(buf)
+	_ = raw.Control(func(fd uintptr) {
+		for range maxSources {
+			n, _, err := unix.Recvfrom(int(fd), *buf, unix.MSG_DONTWAIT)
+			if err != nil {
+				return
+			}
+			go sur.send(append([]byte(nil), (*buf)[:n]...), peer)
+		}
+	})
+}
+
+// sourceFor is the address from which the machine would send to dst. No packet
+// is sent to find out. Names and name servers are always reachable: the
+// supervisor answers for them.
+func (s *Session) sourceFor(dst netip.AddrPort) (netip.Addr, unix.Errno) {
+	if dst.Addr().IsLoopback() {
+		return dst.Addr(), 0
+	}
+	if dst.Addr().IsUnspecified() {
+		return netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0
+	}
+	port := max(dst.Port(), 1)
+	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(dst.Addr(), port)))
+	if err != nil {
+		if dst.Addr().Is4() && (synthetic(dst.Addr()) || dst.Port() == portDNS) {
+			return netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0
+		}
+		if dst.Port() == portDNS {
+			return netip.IPv6Loopback(), 0
+		}
+		return netip.Addr{}, errnoOf(err)
+	}
+	defer conn.Close()
+	return conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap(), 0
+}

@@ -1,0 +1,240 @@
+package tlsproxy
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/netip"
+	"syscall"
+	"time"
+)
+
+const (
+	// dialTimeout bounds the look-up and all tries to connect together.
+	dialTimeout = 30 * time.Second
+	// dialStagger is how long one address is tried before the next is tried
+	// beside it: "Connection Attempt Delay", RFC 8305 §5.
+	dialStagger = 250 * time.Millisecond
+	// maxDials bounds the addresses of one host that are tried.
+	maxDials = 16
+	// continueTimeout is how long a body waits for an upstream's 100 Continue.
+	continueTimeout = time.Second
+)
+
+// newTransport makes the pool of upstream connections. Connections are shared
+// between requests to one scheme, host and port; gotConn checks each use.
+func (p *Proxy) newTransport() (*http.Transport, error) {
+	var roots *x509.CertPool // nil: the system's, read when first needed
+	if len(p.extra) > 0 {
+		var err error
+		if roots, err = x509.SystemCertPool(); err != nil {
+			return nil, fmt.Errorf("read system roots: %w", err)
+		}
+		roots.AppendCertsFromPEM(p.extra)
+	}
+	return &http.Transport{
+		DialContext: p.dial,
+		TLSClientConfig: &tls.Config{
+			RootCAs:            roots,
+			MinVersion:         tls.VersionTLS12,
+			ClientSessionCache: tls.NewLRUClientSessionCache(0),
+		},
+		TLSHandshakeTimeout:   dialTimeout,
+		ForceAttemptHTTP2:     true,
+		DisableCompression:    true, // else it would ask for gzip and unpack it
+		ExpectContinueTimeout: continueTimeout,
+		MaxIdleConns:          256,
+		MaxIdleConnsPerHost:   32,
+		IdleConnTimeout:       90 * time.Second,
+		HTTP2:                 &http.HTTP2Config{SendPingTimeout: 30 * time.Second},
+	}, nil
+}
+
+// closeUpstream closes the pooled connections, if there ever was a pool.
+func (p *Proxy) closeUpstream() {
+	if transport, err := p.transport(); err == nil {
+		transport.CloseIdleConnections()
+	}
+}
+
+// deniedError is an upstream address that the Judge refused.
+type deniedError struct {
+	addr    netip.AddrPort
+	verdict Verdict
+}
+
+// Error implements error.
+func (e *deniedError) Error() string {
+	return fmt.Sprintf("use upstream address %s: denied: %s", e.addr, e.verdict.Reason)
+}
+
+// lookupError is a host whose addresses could not be found.
+type lookupError struct {
+	host string
+	err  error
+}
+
+// Error implements error.
+func (e *lookupError) Error() string { return fmt.Sprintf("look up %s: %v", e.host, e.err) }
+
+// Unwrap returns the cause.
+func (e *lookupError) Unwrap() error { return e.err }
+
+// upstreamConn is a connection to an upstream, and what is known about it.
+type upstreamConn struct {
+	*net.TCPConn
+	addr     netip.AddrPort
+	operator bool     // the address is the operator's own word
+	asked    *Request // the request for which the Judge allowed addr
+}
+
+// dial connects to the host and port of the request that ctx belongs to. The
+// address argument, made by the transport from the same request, is not used.
+func (p *Proxy) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	ex, ok := exchangeOf(ctx)
+	if !ok {
+		return nil, errors.New("dial upstream: no request")
+	}
+	req := ex.request
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	addrs, operator, err := p.judge.Lookup(ctx, req.Host, req.Port)
+	if err != nil {
+		return nil, &lookupError{req.Host, err}
+	}
+	if len(addrs) == 0 {
+		return nil, &lookupError{req.Host, &net.DNSError{Err: "no address", Name: req.Host, IsNotFound: true}}
+	}
+	dialer := &net.Dialer{}
+	if !operator {
+		dialer.ControlContext = func(_ context.Context, _, address string, _ syscall.RawConn) error {
+			return p.checkAddress(req, address)
+		}
+	}
+	return dialAny(ctx, addrs[:min(len(addrs), maxDials)], func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
+		conn, err := dialer.DialContext(ctx, "tcp", addr.String())
+		if err != nil {
+			return nil, err
+		}
+		tcp, ok := conn.(*net.TCPConn)
+		if !ok {
+			return nil, errors.Join(fmt.Errorf("dial %s: unexpected connection %T", addr, conn), conn.Close())
+		}
+		return &upstreamConn{TCPConn: tcp, addr: addr, operator: operator, asked: req}, nil
+	})
+}
+
+// checkAddress puts an address that is about to be connected to, to the Judge.
+func (p *Proxy) checkAddress(req *Request, address string) error {
+	addr, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return fmt.Errorf("read upstream address: %w", err)
+	}
+	if verdict := p.judge.Address(req, addr); !verdict.Allowed {
+		return &deniedError{addr, verdict}
+	}
+	return nil
+}
+
+// gotConn is told which connection a request will use, before anything is
+// written to it. A connection that was made for another request is put to the
+// Judge again: what that one may reach, this one perhaps may not.
+func (p *Proxy) gotConn(ex *exchange, info httptrace.GotConnInfo) {
+	conn := info.Conn
+	protocol := ""
+	if t, ok := conn.(*tls.Conn); ok {
+		protocol = t.ConnectionState().NegotiatedProtocol
+		conn = t.NetConn()
+	}
+	up, ok := conn.(*upstreamConn)
+	if !ok {
+		ex.cancel(fmt.Errorf("use upstream connection: unexpected %T", conn))
+		_ = info.Conn.Close()
+		return
+	}
+	ex.use(up.addr)
+	if up.operator || up.asked == ex.request {
+		return
+	}
+	verdict := p.judge.Address(ex.request, up.addr)
+	if verdict.Allowed {
+		return
+	}
+	ex.cancel(&deniedError{up.addr, verdict})
+	if protocol != "h2" {
+		// HTTP/1 writes the request without looking at the context again.
+		// HTTP/2 looks before it writes, and others use the connection.
+		_ = info.Conn.Close()
+	}
+}
+
+// dialOne connects to one address.
+type dialOne func(context.Context, netip.AddrPort) (net.Conn, error)
+
+// dialed is what became of one try.
+type dialed struct {
+	conn net.Conn
+	err  error
+}
+
+// dialAny tries the addresses in order, the next one when the one before has
+// failed or is slow, and returns the first connection. If none succeeds, the
+// error is a denial if there was one, else the first.
+func dialAny(ctx context.Context, addrs []netip.AddrPort, dial dialOne) (net.Conn, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	results := make(chan dialed, len(addrs))
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var failure error
+	for next, pending := 0, 0; next < len(addrs) || pending > 0; {
+		select {
+		case <-timer.C:
+			addr := addrs[next]
+			next++
+			pending++
+			go func() {
+				conn, err := dial(ctx, addr)
+				results <- dialed{conn, err}
+			}()
+			if next < len(addrs) {
+				timer.Reset(dialStagger)
+			}
+		case result := <-results:
+			pending--
+			if result.err == nil {
+				go closeLate(results, pending)
+				return result.conn, nil
+			}
+			failure = worse(failure, result.err)
+			if next < len(addrs) {
+				timer.Reset(0)
+			}
+		}
+	}
+	return nil, failure
+}
+
+// closeLate closes the connections of tries that came in second. Their context
+// has ended, so that they report soon.
+func closeLate(results <-chan dialed, pending int) {
+	for range pending {
+		if late := <-results; late.err == nil {
+			_ = late.conn.Close()
+		}
+	}
+}
+
+// worse chooses the error that tells the agent more.
+func worse(a, b error) error {
+	var denied *deniedError
+	if a == nil || errors.As(b, &denied) && !errors.As(a, &denied) {
+		return b
+	}
+	return a
+}

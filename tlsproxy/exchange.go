@@ -1,0 +1,115 @@
+package tlsproxy
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+var (
+	// errAgentGone ends a request that the agent gave up, or whose body it
+	// did not finish.
+	errAgentGone = errors.New("agent broke off the request")
+	// errBrokenOff ends a request whose response the upstream did not finish.
+	errBrokenOff = errors.New("upstream broke off the response")
+	// errBodyTooLarge ends a request whose body exceeds the verdict's limit.
+	errBodyTooLarge = errors.New("request body is larger than the rule allows")
+)
+
+// exchange is one allowed request on its way.
+type exchange struct {
+	request *Request
+	verdict Verdict
+	// in is the request as net/http made it: its context ends when the agent
+	// goes, its body is neither metered nor limited.
+	in     *http.Request
+	start  time.Time
+	cancel context.CancelCauseFunc
+	// finished is set when the handler reached its end. Only the handler's
+	// goroutine touches it.
+	finished bool
+
+	sent, received atomic.Int64
+
+	mu       sync.Mutex
+	upstream netip.AddrPort // guarded by mu
+	tooLarge bool           // the body went over the limit; guarded by mu
+	agentErr error          // reading the agent's body failed; guarded by mu
+	err      error          // why the request failed; guarded by mu
+}
+
+// exchangeKey is the context key of the exchange.
+type exchangeKey struct{}
+
+// exchangeOf returns the exchange that a context belongs to.
+func exchangeOf(ctx context.Context) (*exchange, bool) {
+	ex, ok := ctx.Value(exchangeKey{}).(*exchange)
+	return ex, ok
+}
+
+// use notes the upstream address of the exchange.
+func (ex *exchange) use(addr netip.AddrPort) {
+	ex.mu.Lock()
+	defer ex.mu.Unlock()
+	ex.upstream = addr
+}
+
+// failed notes why the request failed; the first cause counts.
+func (ex *exchange) failed(err error) {
+	ex.mu.Lock()
+	defer ex.mu.Unlock()
+	if ex.err == nil {
+		ex.err = err
+	}
+}
+
+// overran notes that the body went over the limit.
+func (ex *exchange) overran() {
+	ex.mu.Lock()
+	defer ex.mu.Unlock()
+	ex.tooLarge = true
+}
+
+// bodyFailed notes that the agent's body could not be read to its end.
+func (ex *exchange) bodyFailed(err error) {
+	ex.mu.Lock()
+	defer ex.mu.Unlock()
+	ex.agentErr = err
+}
+
+// bodyState tells what became of the request's body.
+func (ex *exchange) bodyState() (tooLarge bool, agentErr error) {
+	ex.mu.Lock()
+	defer ex.mu.Unlock()
+	return ex.tooLarge, ex.agentErr
+}
+
+// result sums the exchange up, once it is over.
+func (ex *exchange) result(out *reply) Result {
+	tooLarge, agentErr := ex.bodyState()
+	if !ex.finished {
+		// The handler panicked: one side did not finish.
+		switch {
+		case tooLarge:
+			ex.failed(errBodyTooLarge)
+		case agentErr != nil || ex.in.Context().Err() != nil:
+			ex.failed(errAgentGone)
+		default:
+			ex.failed(errBrokenOff)
+		}
+	}
+	ex.mu.Lock()
+	defer ex.mu.Unlock()
+	return Result{
+		Status:   out.status,
+		Upstream: ex.upstream,
+		Sent:     ex.sent.Load(),
+		Received: ex.received.Load(),
+		Duration: time.Since(ex.start),
+		Err:      ex.err,
+	}
+}

@@ -1,0 +1,102 @@
+package tlsproxy
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"syscall"
+)
+
+// fail answers an allowed request that could not be carried out. err may come
+// from anywhere on the way; the text for the agent is always our own.
+func (p *Proxy) fail(out *reply, r *http.Request, err error) {
+	ex, ok := exchangeOf(r.Context())
+	if !ok {
+		panic(http.ErrAbortHandler)
+	}
+	if cause := context.Cause(r.Context()); cause != nil {
+		err = errors.Join(cause, err)
+	}
+	out.local = true
+	tooLarge, agentErr := ex.bodyState()
+	var denied *deniedError
+	switch {
+	case tooLarge || errors.Is(err, errBodyTooLarge):
+		ex.failed(errBodyTooLarge)
+		verdict := ex.verdict
+		verdict.Allowed, verdict.Reason = false, ReasonBody
+		p.refuse(out, ex.in, ex.request, verdict, http.StatusForbidden,
+			fmt.Sprintf("The rule allows a request body of at most %d bytes.", verdict.MaxRequestBytes))
+	case errors.As(err, &denied):
+		ex.failed(denied)
+		p.refuse(out, ex.in, ex.request, denied.verdict, http.StatusForbidden,
+			fmt.Sprintf("The host is at %s, which is refused.", denied.addr.Addr()))
+	case agentErr != nil || ex.in.Context().Err() != nil:
+		ex.failed(errAgentGone)
+		panic(http.ErrAbortHandler)
+	default:
+		ex.failed(err)
+		status, cause := explain(ex.request.Host, err)
+		p.answer(out, ex.in, failure(ex.request, status, cause))
+	}
+}
+
+// explain tells the status for an upstream failure, and the cause in a sentence
+// for people. It quotes nothing of the error but what a certificate says.
+func explain(host string, err error) (status int, cause string) {
+	var (
+		lookup   *lookupError
+		dns      *net.DNSError
+		verify   *tls.CertificateVerificationError
+		alert    tls.AlertError
+		record   tls.RecordHeaderError
+		hostname x509.HostnameError
+	)
+	switch {
+	case isTimeout(err):
+		return http.StatusGatewayTimeout, fmt.Sprintf("%s did not answer in time.", host)
+	case errors.As(err, &lookup):
+		if errors.As(err, &dns) && dns.IsNotFound {
+			return http.StatusBadGateway, fmt.Sprintf("%s: no such host.", host)
+		}
+		return http.StatusBadGateway, fmt.Sprintf("The address of %s could not be found: the name service failed.", host)
+	case errors.As(err, &hostname):
+		return http.StatusBadGateway, fmt.Sprintf("The certificate that %s showed is not for that name.", host)
+	case errors.As(err, &verify):
+		return http.StatusBadGateway, fmt.Sprintf("The certificate of %s could not be verified: %v.", host, verify.Err)
+	case errors.As(err, &alert), errors.As(err, &record), isAlert(err):
+		return http.StatusBadGateway, fmt.Sprintf("%s did not agree to a TLS connection.", host)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return http.StatusBadGateway, fmt.Sprintf("%s refused the connection.", host)
+	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
+		return http.StatusBadGateway, fmt.Sprintf("There is no route to %s.", host)
+	case isReset(err), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return http.StatusBadGateway, fmt.Sprintf("%s closed the connection before it answered.", host)
+	}
+	return http.StatusBadGateway, fmt.Sprintf("%s could not be reached, or gave no valid answer.", host)
+}
+
+// isTimeout tells whether an error is that of a time limit.
+func isTimeout(err error) bool {
+	var network net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) ||
+		errors.As(err, &network) && network.Timeout()
+}
+
+// isReset tells whether the peer broke the connection off.
+func isReset(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
+// isAlert tells whether the peer ended TLS with an alert, which crypto/tls
+// reports as a net.OpError of this name.
+func isAlert(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "remote error"
+}

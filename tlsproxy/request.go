@@ -1,0 +1,207 @@
+package tlsproxy
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// problem is why a request is refused before it is judged.
+type problem struct {
+	status int
+	reason string
+	detail string // a sentence for the agent
+}
+
+// describe reads what the Judge needs from a request. With a problem the
+// request is to be refused, and is described as far as it could be read.
+func (p *Proxy) describe(c *agentConn, r *http.Request) (*Request, *problem) {
+	req := &Request{
+		Flow:          c.flow,
+		ID:            p.judge.NewID(),
+		Scheme:        "http",
+		Proto:         r.Proto,
+		Method:        r.Method,
+		Host:          c.host,
+		Port:          c.flow.Dialled.Port(),
+		Overrides:     overrides(r.Header),
+		WebSocket:     isWebSocket(r),
+		ContentLength: r.ContentLength,
+	}
+	if r.TLS != nil {
+		req.Scheme = "https"
+	}
+	bad := p.readHost(c, r, req)
+	if err := readTarget(r, req); err != nil && bad == nil {
+		bad = err
+	}
+	if r.Method == http.MethodConnect {
+		bad = &problem{http.StatusForbidden, ReasonUnsupportedMethod,
+			"No proxy is needed here: connections are made as if there were none. CONNECT is not carried."}
+	}
+	return req, bad
+}
+
+// readHost finds the host of a request and compares it with the connection.
+func (p *Proxy) readHost(c *agentConn, r *http.Request, req *Request) *problem {
+	name, port, err := splitHost(r.Host)
+	if err != nil {
+		return &problem{http.StatusBadRequest, ReasonBadHost, fmt.Sprintf("The Host header can't be read: %v.", err)}
+	}
+	host, err := p.judge.CanonicalHost(name)
+	if err != nil {
+		return &problem{http.StatusBadRequest, ReasonBadHost, fmt.Sprintf("%q is not a host name.", name)}
+	}
+	req.Host = host
+	// HTTP/2 may carry a Host field beside :authority; they must agree (RFC
+	// 9113 §8.3.1).
+	for _, also := range r.Header["Host"] {
+		if also != r.Host {
+			return &problem{http.StatusBadRequest, ReasonBadHost, "The Host header and :authority are not the same."}
+		}
+	}
+	if port != "" && port != strconv.Itoa(int(req.Port)) {
+		return &problem{http.StatusMisdirectedRequest, ReasonHostMismatch,
+			fmt.Sprintf("The request is for port %s, but the connection was made to port %d.", port, req.Port)}
+	}
+	if r.TLS == nil {
+		return nil
+	}
+	server, err := p.serverName(c, r.TLS.ServerName)
+	if err != nil || server != host {
+		return &problem{http.StatusMisdirectedRequest, ReasonHostMismatch,
+			fmt.Sprintf("The request is for host %s, but the TLS connection was made for %s.", host, server)}
+	}
+	return nil
+}
+
+// splitHost parts a Host header (RFC 9110 §7.2) into host, without brackets,
+// and port, which may be empty.
+func splitHost(hostport string) (host, port string, err error) {
+	if hostport == "" {
+		return "", "", errors.New("it is missing")
+	}
+	if strings.HasPrefix(hostport, "[") && strings.HasSuffix(hostport, "]") {
+		return hostport[1 : len(hostport)-1], "", nil
+	}
+	if !strings.Contains(hostport, ":") {
+		return hostport, "", nil
+	}
+	host, port, err = net.SplitHostPort(hostport)
+	if err != nil {
+		return "", "", fmt.Errorf("%q is no host and port", hostport)
+	}
+	if port == "" {
+		return host, "", nil
+	}
+	number, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return "", "", fmt.Errorf("%q is no port", port)
+	}
+	return host, strconv.FormatUint(number, 10), nil
+}
+
+// readTarget takes path and query from the request target, in origin, absolute
+// or asterisk form (RFC 9112 §3.2), byte for byte.
+func readTarget(r *http.Request, req *Request) *problem {
+	if r.Method == http.MethodConnect {
+		return nil
+	}
+	target := r.RequestURI
+	bad := &problem{http.StatusBadRequest, ReasonBadTarget, "The request target is not one that HTTP allows."}
+	for i := range len(target) {
+		// A space could end the request line of the upstream early; a
+		// fragment is never sent, and servers disagree on one.
+		if c := target[i]; c <= ' ' || c == 0x7f || c == '#' {
+			return bad
+		}
+	}
+	switch {
+	case target == "*":
+		req.Path = target
+		if r.Method != http.MethodOptions {
+			return bad
+		}
+		return nil
+	case !strings.HasPrefix(target, "/"):
+		scheme, rest, ok := strings.Cut(target, "://")
+		if !ok || r.URL.User != nil {
+			return bad
+		}
+		if !strings.EqualFold(scheme, req.Scheme) {
+			return &problem{http.StatusMisdirectedRequest, ReasonHostMismatch,
+				fmt.Sprintf("The request is for scheme %s, but the connection carries %s.", scheme, req.Scheme)}
+		}
+		target = "/"
+		if i := strings.IndexAny(rest, "/?"); i >= 0 {
+			target = rest[i:]
+		}
+		if target[0] == '?' {
+			target = "/" + target
+		}
+	}
+	req.Path, req.Query, _ = strings.Cut(target, "?")
+	return nil
+}
+
+// overrides returns the methods that method-override headers name. Servers fold
+// "_" and "-" in header names (RFC 3875 §4.1.18), so both spellings count.
+func overrides(h http.Header) []string {
+	var methods []string
+	for name, values := range h {
+		switch strings.ReplaceAll(strings.ToLower(name), "_", "-") {
+		case "x-http-method-override", "x-http-method", "x-method-override":
+		default:
+			continue
+		}
+		for _, value := range values {
+			for method := range strings.SplitSeq(value, ",") {
+				if method = strings.ToUpper(strings.TrimSpace(method)); method != "" {
+					methods = append(methods, method)
+				}
+			}
+		}
+	}
+	return methods
+}
+
+// isWebSocket tells whether a request is the opening handshake of RFC 6455 §4.1.
+func isWebSocket(r *http.Request) bool {
+	return r.ProtoMajor == 1 && r.Method == http.MethodGet &&
+		strings.EqualFold(r.Header.Get("Upgrade"), "websocket") &&
+		hasToken(r.Header["Connection"], "upgrade")
+}
+
+// hasToken tells whether a comma-separated header holds a token, in any case.
+func hasToken(values []string, token string) bool {
+	for _, value := range values {
+		for part := range strings.SplitSeq(value, ",") {
+			if strings.EqualFold(strings.TrimSpace(part), token) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// url returns the request's URL, for people.
+func (r *Request) url() string {
+	host := r.Host
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	if (r.Scheme != "https" || r.Port != 443) && (r.Scheme != "http" || r.Port != 80) {
+		host += ":" + strconv.Itoa(int(r.Port))
+	}
+	url := r.Scheme + "://" + host
+	if r.Path != "*" {
+		url += r.Path
+	}
+	if r.Query != "" {
+		url += "?" + r.Query
+	}
+	return url
+}
