@@ -127,13 +127,13 @@ func (c client) testAllowed(t *testing.T, outside *origin.Server, s session) {
 	if end.status != 0 || !strings.Contains(end.stdout, marker) {
 		t.Errorf("the client did not get its page")
 	}
-	if end.stderr != "" && strings.Contains(end.stderr, "denied") {
-		t.Errorf("the developer is told of a denial: %s", end.stderr)
+	if lines := strings.Count("\n"+end.stderr, "\nboundary: "); lines != 1 {
+		t.Errorf("the developer is told %d lines, want only the totals", lines)
 	}
 	if len(outside.Requests(allowedHost)) == before {
 		t.Errorf("the origin saw no request")
 	}
-	seen := end.records.of("request", allowedHost).decided("allow")
+	seen := end.records.requests(allowedHost).decided("allow")
 	if len(seen) == 0 {
 		t.Fatalf("no record of the request")
 	}
@@ -156,7 +156,7 @@ func (c client) testDenied(t *testing.T, outside *origin.Server, s session) {
 	if seen := outside.Requests(deniedHost); len(seen) > 0 {
 		t.Errorf("the origin saw %v", seen)
 	}
-	found := end.records.of("request", deniedHost).decided("deny")
+	found := end.records.requests(deniedHost).decided("deny")
 	if len(found) == 0 {
 		t.Fatalf("no record of the denial")
 	}

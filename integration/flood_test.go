@@ -42,14 +42,14 @@ func TestFlood(t *testing.T) {
 		if _, err := io.WriteString(feed, "go on\n"); err != nil {
 			t.Fatalf("let the flood begin: %v", err)
 		}
-		r.stdout.await(t, warm, "done\n")
+		r.stdout.awaitWithin(t, longest, warm, "done\n")
 		eventually(t, patience, func() error { return usageOf(t, r.pid(), false).near(before) })
 		feed.Close()
 		end := r.wait()
 		if end.status != 0 {
 			t.Errorf("the flood ended with %d", end.status)
 		}
-		checkFlood(t, end.records.of("request", ""))
+		checkFlood(t, end.records.requests(""))
 	})
 }
 

@@ -17,6 +17,7 @@ type record struct {
 	Session  string    `json:"session"`
 	Seq      *int      `json:"seq"`
 	Event    string    `json:"event"`
+	ID       string    `json:"id"`
 	Decision string    `json:"decision"`
 	Rule     string    `json:"rule"`
 	RuleAt   string    `json:"rule_at"`
@@ -122,6 +123,21 @@ func (all records) checkSession(t testing.TB) {
 			t.Errorf("record without a time in UTC: %s", one.line)
 		}
 	}
+}
+
+// requests returns the decisions on requests to a host; empty is any host. The
+// record that tells how a request ended, which has the id of its decision, is
+// not among them.
+func (all records) requests(host string) records {
+	var found records
+	decided := map[string]bool{}
+	for _, one := range all.of("request", host) {
+		if !decided[one.ID] {
+			found = append(found, one)
+		}
+		decided[one.ID] = true
+	}
+	return found
 }
 
 // of returns the records of an event for a host; empty is any host.

@@ -14,8 +14,12 @@ import (
 	"time"
 )
 
-// patience is how long anything in a test may take before it counts as hung.
-const patience = 60 * time.Second
+const (
+	// patience is how long a test waits for something before it fails.
+	patience = 20 * time.Second
+	// longest is how long a session may take before it is killed.
+	longest = 2 * time.Minute
+)
 
 // session is one `boundary exec` to be run.
 type session struct {
@@ -96,7 +100,7 @@ func (r *running) launch(where *world) {
 		r.status = exitStatus(r.cmd.Wait())
 		close(r.done)
 	}()
-	limit := time.AfterFunc(patience, r.kill)
+	limit := time.AfterFunc(longest, r.kill)
 	r.t.Cleanup(func() {
 		limit.Stop()
 		r.kill()
@@ -117,13 +121,15 @@ func (s session) run(t testing.TB) result {
 // pid returns the supervisor's process number.
 func (r *running) pid() int { return r.cmd.Process.Pid }
 
-// kill ends the session with everything in its process group.
+// kill ends the session with every process of it.
 func (r *running) kill() {
 	select {
 	case <-r.done:
 	default:
+		all := descendants(r.t, r.pid())
 		// It may have ended meanwhile, and then there is nothing to kill.
-		_ = syscall.Kill(-r.pid(), syscall.SIGKILL)
+		_ = syscall.Kill(r.pid(), syscall.SIGKILL)
+		all.kill()
 	}
 }
 
@@ -148,11 +154,22 @@ func (r *running) wait() result {
 	r.t.Helper()
 	<-r.done
 	end := result{status: r.status, stdout: r.stdout.String(), stderr: r.stderr.String()}
-	if r.status != 125 {
+	if r.started() {
 		end.records = readRecords(r.t, r.audit)
 		end.records.checkSession(r.t)
 	}
 	return end
+}
+
+// started reports whether there is a log to look at. Where boundary could not
+// start the command it need not have begun one; but one that was begun must
+// be whole.
+func (r *running) started() bool {
+	if r.status < 125 || r.status > 127 {
+		return true
+	}
+	info, err := os.Stat(r.audit)
+	return err == nil && info.Mode().IsRegular() && info.Size() > 0
 }
 
 // exitStatus returns the status as a shell gives it.
@@ -213,7 +230,13 @@ func (o *output) String() string {
 // returns the place behind it.
 func (o *output) await(t testing.TB, from int, want string) int {
 	t.Helper()
-	limit := time.After(patience)
+	return o.awaitWithin(t, patience, from, want)
+}
+
+// awaitWithin is await with another limit.
+func (o *output) awaitWithin(t testing.TB, most time.Duration, from int, want string) int {
+	t.Helper()
+	limit := time.After(most)
 	for {
 		o.mu.Lock()
 		text, changed := o.text.Bytes(), o.changed
@@ -230,20 +253,24 @@ func (o *output) await(t testing.TB, from int, want string) int {
 	}
 }
 
-// eventually calls check until it returns nil, and fails the test with its
-// last error where that takes longer than limit.
+// eventually fails the test where check does not return nil within limit.
 func eventually(t testing.TB, limit time.Duration, check func() error) {
 	t.Helper()
+	if err := within(limit, check); err != nil {
+		t.Fatalf("not within %v: %v", limit, err)
+	}
+}
+
+// within calls check until it returns nil or the limit is over, and returns
+// its last error.
+func within(limit time.Duration, check func() error) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	deadline := time.Now().Add(limit)
 	for {
 		err := check()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %v", limit, err)
+		if err == nil || time.Now().After(deadline) {
+			return err
 		}
 		<-tick.C
 	}

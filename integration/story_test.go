@@ -94,8 +94,8 @@ func checkTerminal(t *testing.T, end result) {
 // what, and which program asked.
 func checkStoryRecords(t *testing.T, as mode, dir string, all records) {
 	t.Helper()
-	read := all.of("request", allowedHost).one(t, "the allowed request")
-	sent := all.of("request", deniedHost).one(t, "the denied request")
+	read := all.requests(allowedHost).one(t, "the allowed request")
+	sent := all.requests(deniedHost).one(t, "the denied request")
 	type decision struct{ Decision, Rule, Reason, Method, Path string }
 	want := []decision{
 		{"allow", "github-read", "rule", "GET", "/repos/x/y/pulls/1"},

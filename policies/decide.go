@@ -1,5 +1,7 @@
 package policies
 
+import "slices"
+
 // Decide answers a request. It is a pure function of the policy and the
 // request, and whatever it can't judge it denies.
 func (p *Policy) Decide(r Request) Decision {
@@ -59,12 +61,7 @@ func matchesWhole(r *rule, q *query) bool {
 	if !r.matchesRoute(q) || !r.matchesPath(q.readings) {
 		return false
 	}
-	for _, method := range q.methods[:q.nMethods] {
-		if r.matchesMethod(method) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(q.methods[:q.nMethods], r.matchesMethod)
 }
 
 // matchesWithin says whether a deny is about HTTP requests that could be within

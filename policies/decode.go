@@ -12,10 +12,6 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// maxNesting is how deep brackets may nest in a policy file: the parser calls
-// itself for each.
-const maxNesting = 200
-
 // rawRule is a rule as it was written. Arguments that were not given are nil.
 type rawRule struct {
 	deny     bool
@@ -87,26 +83,6 @@ func usable(diags hcl.Diagnostics) bool {
 	})
 }
 
-// checkSource refuses what would take the parser too long or too deep.
-func checkSource(src []byte) error {
-	if len(src) > maxSourceBytes {
-		return fmt.Errorf("a policy is at most %d bytes", maxSourceBytes)
-	}
-	depth := 0
-	for _, c := range src {
-		switch c {
-		case '(', '[', '{':
-			depth++
-		case ')', ']', '}':
-			depth = max(depth-1, 0)
-		}
-		if depth > maxNesting {
-			return fmt.Errorf("brackets nest deeper than %d", maxNesting)
-		}
-	}
-	return nil
-}
-
 func parseSource(name string, src []byte) (*hcl.File, hcl.Diagnostics) {
 	if strings.HasSuffix(name, ".json") {
 		return hcljson.Parse(src, name)
@@ -114,11 +90,9 @@ func parseSource(name string, src []byte) (*hcl.File, hcl.Diagnostics) {
 	return hclsyntax.ParseConfig(src, name, hcl.InitialPos)
 }
 
-// What the language has, and this version does not enforce yet. Both are in
-// the schemas, so that they get a diagnostic that says so.
-const (
-	later = "is part of the policy language, but not supported by this version of boundary. Remove it: what is not enforced is never ignored."
-)
+// later ends the diagnostic of what the language has and this version does not
+// enforce yet. The schemas know these names, so that they get it.
+const later = "is part of the policy language, but not supported by this version of boundary. Remove it: what is not enforced is never ignored."
 
 func topSchema() *hcl.BodySchema {
 	return &hcl.BodySchema{
@@ -153,6 +127,7 @@ func attributes(names ...string) []hcl.AttributeSchema {
 // content reads a body by its schema. Argument names in future are refused.
 func (d *decoder) content(body hcl.Body, schema *hcl.BodySchema, future ...string) *hcl.BodyContent {
 	content, diags := body.Content(schema)
+	nearest(diags, schema)
 	d.diags.add(diags)
 	for _, name := range future {
 		if attr := content.Attributes[name]; attr != nil {
@@ -160,6 +135,31 @@ func (d *decoder) content(body hcl.Body, schema *hcl.BodySchema, future ...strin
 		}
 	}
 	return content
+}
+
+// nearest makes HCL's own suggestions name the closest argument or block, where
+// it names the first that is close.
+func nearest(diags hcl.Diagnostics, schema *hcl.BodySchema) {
+	var known []string
+	for _, attr := range schema.Attributes {
+		known = append(known, attr.Name)
+	}
+	for _, block := range schema.Blocks {
+		known = append(known, block.Type)
+	}
+	for _, diag := range diags {
+		before, _, suggests := strings.Cut(diag.Detail, suggestion)
+		if written := quoted(before); suggests && written != "" {
+			diag.Detail = before + closest(written, known)
+		}
+	}
+}
+
+// quoted returns what stands between the first two quotation marks of a text.
+func quoted(text string) string {
+	_, after, _ := strings.Cut(text, `"`)
+	inner, _, _ := strings.Cut(after, `"`)
+	return inner
 }
 
 func (d *decoder) decodeBody(body hcl.Body) {

@@ -119,6 +119,9 @@ func sentence(err error) string {
 	return strings.ToUpper(text[:1]) + text[1:] + "."
 }
 
+// suggestion begins what follows a detail, of ours and of HCL's.
+const suggestion = " Did you mean "
+
 // closest returns " Did you mean ...?" where a known name is close to what was
 // written, else nothing.
 func closest(written string, known []string) string {
@@ -131,7 +134,7 @@ func closest(written string, known []string) string {
 	if best == "" {
 		return ""
 	}
-	return fmt.Sprintf(" Did you mean %q?", best)
+	return fmt.Sprintf("%s%q?", suggestion, best)
 }
 
 // oneOf lists names for a detail: "a", "b" or "c".

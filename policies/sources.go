@@ -6,9 +6,6 @@ import (
 	"os"
 )
 
-// maxSourceBytes is the largest policy file that is read.
-const maxSourceBytes = 1 << 20
-
 // Options are what a policy may refer to outside its sources.
 type Options struct {
 	// Env looks up a variable of the supervisor's environment, as

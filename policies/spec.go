@@ -37,9 +37,10 @@ type specPart struct {
 //
 // Hosts and paths are patterns, as in `hosts` and `paths`. Without a path any
 // is allowed, so "example.com/" is the root alone. An IPv6 address with a port
-// or a path stands in brackets. The rule is named after the text. Where the
-// host is written as an address, as a network or as "localhost", the rule has
-// `private = true`: nobody names an inward address by mistake, as a name may.
+// or a path stands in brackets. The rule is named after the text, with one space
+// between words. Where the host is written as an address, as a network or as
+// "localhost", the rule has `private = true`: nobody writes an inward address
+// without meaning it.
 func ParseSpec(text string) (Source, error) {
 	s, err := readSpec(text)
 	if err != nil {
@@ -54,6 +55,7 @@ func ParseSpec(text string) (Source, error) {
 
 // readSpec takes a spec apart.
 func readSpec(text string) (*spec, error) {
+	text = joinWords(splitWords(text))
 	s := &spec{text: text}
 	words := splitWords(text)
 	switch {
@@ -63,6 +65,8 @@ func readSpec(text string) (*spec, error) {
 		return nil, errors.New("it has more than methods and a target; put two rules into two options")
 	case len(words) == 2:
 		s.readFirst(words[0])
+	case isMethods(text):
+		return nil, fmt.Errorf("it has methods and no target; write %q", text+" HOST/PATH")
 	}
 	target := words[len(words)-1]
 	if s.protocol != nil && s.protocol.text == string(Unix) {
@@ -70,6 +74,19 @@ func readSpec(text string) (*spec, error) {
 		return s, nil
 	}
 	return s, s.readTarget(target)
+}
+
+// isMethods says whether a lone word is one or more of the usual methods, which
+// as a host nobody means.
+func isMethods(word string) bool {
+	for method := range strings.SplitSeq(word, ",") {
+		switch method {
+		case "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", WebSocket:
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // readFirst reads the word before the target: a protocol in lower case, or
@@ -158,6 +175,15 @@ func splitWords(text string) []specPart {
 		i = end
 	}
 	return words
+}
+
+// joinWords puts one space between words.
+func joinWords(words []specPart) string {
+	texts := make([]string, len(words))
+	for i, word := range words {
+		texts[i] = word.text
+	}
+	return strings.Join(texts, " ")
 }
 
 func (p specPart) cut(from, to int) specPart {

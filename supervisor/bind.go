@@ -61,7 +61,18 @@ func (c *call) bindTCP(k *socket, addr sockaddr) reply {
 			err = c.bindTo(k, to)
 		}
 	}
+	if err == nil && want.Addr().IsUnspecified() {
+		c.s.listeners.narrow(k.ino, wildcardOf(k))
+	}
 	return result(0, err)
+}
+
+// wildcardOf is which families the socket serves from the wildcard address.
+func wildcardOf(k *socket) wildcard {
+	if k.domain == unix.AF_INET {
+		return wildcard{v4: true}
+	}
+	return wildcard{v4: !v6Only(k.fd), v6: true}
 }
 
 func (c *call) bindTo(k *socket, to netip.AddrPort) error {
@@ -143,10 +154,11 @@ func (c *call) boundAt(k *socket) (netip.AddrPort, error) {
 	if at.Port() != 0 {
 		return at, nil
 	}
-	wildcard := netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
-	if err := unix.Bind(k.fd, unixSockaddr(k.domain, c.s.narrow(k, wildcard))); err != nil {
+	any := netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
+	if err := unix.Bind(k.fd, unixSockaddr(k.domain, c.s.narrow(k, any))); err != nil {
 		return netip.AddrPort{}, err
 	}
+	c.s.listeners.narrow(k.ino, wildcardOf(k))
 	if local, err = unix.Getsockname(k.fd); err != nil {
 		return netip.AddrPort{}, err
 	}

@@ -2,11 +2,9 @@ package supervisor
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -18,6 +16,7 @@ import (
 // nothing of the agent's has run; Abandon ends it.
 type Launcher struct {
 	pid   int
+	agent int // the agent's first process, once it runs
 	stage *os.File
 }
 
@@ -44,33 +43,14 @@ func StartLauncher(cred *Credential) (*Launcher, error) {
 	attr := &syscall.ProcAttr{
 		Files: []uintptr{0, 1, 2, uintptr(pair[1])},
 		Env:   os.Environ(),
-		Sys:   &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Credential: cred},
+		Sys:   &syscall.SysProcAttr{Credential: cred},
 	}
-	pid, err := forkExec(attr)
+	pid, err := syscall.ForkExec("/proc/self/exe", []string{os.Args[0], Stage}, attr)
 	if err != nil {
 		unix.Close(pair[0])
 		return nil, fmt.Errorf("start launcher: %w", err)
 	}
 	return &Launcher{pid: pid, stage: os.NewFile(uintptr(pair[0]), "stage")}, nil
-}
-
-// forkExec forks from a thread that lives as long as the supervisor: the
-// parent-death signal is sent when the forking thread ends, not the process
-// (prctl(2), PR_SET_PDEATHSIG).
-func forkExec(attr *syscall.ProcAttr) (int, error) {
-	type result struct {
-		pid int
-		err error
-	}
-	done := make(chan result)
-	go func() {
-		runtime.LockOSThread()
-		pid, err := syscall.ForkExec("/proc/self/exe", []string{os.Args[0], Stage}, attr)
-		done <- result{pid, err}
-		select {} // keeps the thread
-	}()
-	r := <-done
-	return r.pid, r.err
 }
 
 // Abandon ends a launcher that got no plan, and reaps it.
@@ -83,50 +63,51 @@ func (l *Launcher) Abandon() {
 // prepare sends the plan and takes the listener. The launcher then waits for
 // release.
 func (l *Launcher) prepare(p *plan) (fd int, killable bool, err error) {
-	if err := writeMessage(l.stage, p); err != nil {
+	if err := writePlan(l.stage, p); err != nil {
 		return -1, false, err
 	}
-	msg, oob := make([]byte, 2), make([]byte, unix.CmsgSpace(4))
-	var n, oobn int
-	for {
-		n, oobn, _, _, err = unix.Recvmsg(int(l.stage.Fd()), msg, oob, unix.MSG_CMSG_CLOEXEC)
-		if err != unix.EINTR {
-			break
-		}
-	}
-	switch {
-	case err != nil:
+	buf, oob := make([]byte, messageSize), make([]byte, unix.CmsgSpace(4))
+	n, oobn, err := l.receive(buf, oob)
+	if err != nil {
 		return -1, false, fmt.Errorf("receive listener: %w", err)
-	case n == 0:
-		return -1, false, errors.New("launcher ended before it handed over its listener")
-	case msg[0] == stageFailed:
-		rest := io.MultiReader(bytes.NewReader(msg[1:n]), l.stage)
-		return -1, false, readStageError(rest)
-	case n < 2:
-		return -1, false, errors.New("launcher sent half a message")
+	}
+	m, err := readMessage(io.MultiReader(bytes.NewReader(buf[:n]), l.stage))
+	if err != nil {
+		return -1, false, fmt.Errorf("receive listener: launcher ended: %w", err)
+	}
+	if m.kind == stageFailed {
+		return -1, false, stageError(m)
 	}
 	fds, err := parseRights(oob[:oobn])
-	if err != nil || len(fds) != 1 {
+	if err != nil || len(fds) != 1 || m.kind != stageListener {
 		return -1, false, fmt.Errorf("receive listener: %d descriptors: %w", len(fds), err)
 	}
-	return fds[0], msg[1] == 1, nil
+	return fds[0], m.number == 1, nil
 }
 
-// release lets the launcher exec the agent and waits until it has.
+func (l *Launcher) receive(buf, oob []byte) (n, oobn int, err error) {
+	for {
+		n, oobn, _, _, err = unix.Recvmsg(int(l.stage.Fd()), buf, oob, unix.MSG_CMSG_CLOEXEC)
+		if err != unix.EINTR {
+			return n, oobn, err
+		}
+	}
+}
+
+// release lets the launcher start the agent and waits until it has.
 func (l *Launcher) release() error {
-	if _, err := l.stage.Write([]byte{stageGo}); err != nil {
+	if _, err := l.stage.Write(message{kind: stageGo}.encode()); err != nil {
 		return fmt.Errorf("release launcher: %w", err)
 	}
-	word := make([]byte, 1)
-	_, err := io.ReadFull(l.stage, word)
-	defer l.stage.Close()
-	if err == io.EOF {
-		return nil // closed by the exec
-	}
+	m, err := readMessage(l.stage)
 	if err != nil {
-		return fmt.Errorf("wait for exec: %w", err)
+		return fmt.Errorf("start agent: launcher ended: %w", err)
 	}
-	return readStageError(l.stage)
+	if m.kind != stageStarted {
+		return stageError(m)
+	}
+	l.agent = int(m.number)
+	return nil
 }
 
 // StageError says which step of the launch failed; the agent was not started.
@@ -140,13 +121,7 @@ func (e *StageError) Error() string { return e.Op + ": " + e.Err.Error() }
 // Unwrap returns the errno.
 func (e *StageError) Unwrap() error { return e.Err }
 
-func readStageError(r io.Reader) error {
-	var e stageError
-	if err := readMessage(r, &e); err != nil {
-		return fmt.Errorf("launcher ended: %w", err)
-	}
-	return &StageError{Op: e.Op, Err: syscall.Errno(e.Errno)}
-}
+func stageError(m message) error { return &StageError{Op: m.text, Err: syscall.Errno(m.number)} }
 
 func parseRights(oob []byte) ([]int, error) {
 	msgs, err := unix.ParseSocketControlMessage(oob)
@@ -165,4 +140,6 @@ func parseRights(oob []byte) ([]int, error) {
 }
 
 // probeGetfd says whether the supervisor may duplicate the agent's descriptors.
+//
+// Preconditions: the launcher has no plan yet; with one it is not dumpable.
 func (l *Launcher) probeGetfd() error { return seccomp.ProbePidfdGetfd(l.pid, stageFD) }

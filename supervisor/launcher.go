@@ -2,9 +2,10 @@ package supervisor
 
 import (
 	"errors"
-	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -12,81 +13,130 @@ import (
 	"boundary/seccomp"
 )
 
-// LaunchMain is the launcher: it takes its plan from the supervisor, puts one
-// thread behind the guards, hands the listener over from another thread, and
-// becomes the agent. It returns only when that fails; the supervisor has been
-// told why by then, and says it to the user.
+// LaunchMain is the launcher. It takes its plan from the supervisor, puts one
+// of its threads behind the guards, hands the listener over from another, and
+// starts the agent from the guarded one: a child has the filters and the
+// domain of the thread that forks it. Then it keeps watch over the agent's
+// processes (see guardian) until the last has ended.
+//
+// Where it can't start the agent, the supervisor is told why, and says it.
 func LaunchMain() {
+	// The main thread stays outside the domain: the kernel takes a process's
+	// domain from it when somebody wants to signal or trace the process.
 	runtime.LockOSThread()
-	// Whatever the caller left open is gone before the agent starts. The
-	// stage socket itself goes with the exec.
-	if err := unix.CloseRange(stageFD, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
-		markCloseOnExec()
+	closeInherited(stageFD + 1)
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return
 	}
+	unix.CloseOnExec(stageFD)
 	stage := os.NewFile(stageFD, "stage")
-	var p plan
-	if err := readMessage(stage, &p); err != nil {
+	p, err := readPlan(stage)
+	if err != nil {
 		return // the supervisor gave up, and has said why
 	}
-	op, err := p.launch()
-	var errno syscall.Errno
-	errors.As(err, &errno)
-	// write(2) is not trapped, so this thread may say it itself.
-	_, _ = stage.Write([]byte{stageFailed})
-	_ = writeMessage(stage, stageError{Op: op, Errno: int(errno)})
+	// The guarded thread shares this process's memory with one that is not
+	// guarded. Nobody of the same user shall reach it through /proc.
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		p.report(stage, "become undumpable", err)
+		return
+	}
+	g := newGuardian(stage)
+	started := make(chan started)
+	go p.launch(stage, started)
+	s := <-started
+	if s.err != nil {
+		p.report(stage, s.step, s.err)
+		return
+	}
+	g.watch(s.pid)
 }
 
-// markCloseOnExec does what CLOSE_RANGE_CLOEXEC (5.11) does, one by one.
-func markCloseOnExec() {
-	entries, err := os.ReadDir("/proc/self/fd")
+// started is what came of a launch.
+type started struct {
+	pid  int
+	step string // where err came from
+	err  error
+}
+
+// report tells the supervisor which step went wrong.
+func (p *plan) report(stage *os.File, step string, err error) {
+	var errno syscall.Errno
+	errors.As(err, &errno)
+	_, _ = stage.Write(message{kind: stageFailed, number: uint32(errno), text: step}.encode())
+}
+
+// closeInherited closes what the caller of boundary left open, from a number
+// on. What the program has opened itself is close-on-exec, and what came
+// through an exec can't be.
+func closeInherited(first int) {
+	entries, err := filepath.Glob("/proc/self/fd/[0-9]*")
 	if err != nil {
 		return
 	}
 	for _, e := range entries {
-		var fd int
-		if _, err := fmt.Sscanf(e.Name(), "%d", &fd); err == nil && fd >= stageFD {
-			unix.CloseOnExec(fd)
+		fd, err := strconv.Atoi(filepath.Base(e))
+		if err != nil || fd < first {
+			continue
+		}
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+		if err == nil && flags&unix.FD_CLOEXEC == 0 {
+			unix.Close(fd)
 		}
 	}
 }
 
-// launch returns the step that went wrong and why.
+// launch runs on a thread of its own, which is guarded from here on and never
+// used for anything else. It stays for as long as the process: the agent's
+// parent-death signal is tied to it.
+func (p *plan) launch(stage *os.File, done chan<- started) {
+	runtime.LockOSThread()
+	pid, step, err := p.start(stage)
+	done <- started{pid, step, err}
+	select {}
+}
+
+// start returns the agent's process id, or the step that went wrong and why.
 //
-// Preconditions: locked thread. Afterwards the thread is fit only to exec or
-// to exit.
-func (p *plan) launch() (string, error) {
+// Preconditions: locked thread, not the main one.
+func (p *plan) start(stage *os.File) (pid int, step string, err error) {
+	if unix.Gettid() == unix.Getpid() {
+		return 0, "choose thread", unix.EINVAL // cannot happen: main holds it
+	}
 	listeners := make(chan listenerFD)
 	granted := make(chan error)
-	// The second thread: it stays outside the filter, which traps sendmsg
-	// on the first with nobody there yet to answer.
-	go func() {
-		runtime.LockOSThread()
-		granted <- handOver(<-listeners)
-	}()
+	// On the guarded thread sendmsg is trapped, with nobody there yet to
+	// answer it.
+	go func() { granted <- handOver(stage, <-listeners) }()
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return "set no_new_privs", err
+		return 0, "set no_new_privs", err
 	}
 	if p.DropCaps {
 		if err := seccomp.DropCapabilities(); err != nil {
-			return "drop capabilities", err
+			return 0, "drop capabilities", err
 		}
 	}
 	if err := p.Landlock.Restrict(); err != nil {
-		return "enter Landlock domain", err
+		return 0, "enter Landlock domain", err
 	}
 	fd, killable, err := seccomp.InstallNotify(p.Programs.Notify)
 	if err != nil {
-		return "install notify filter", err
+		return 0, "install notify filter", err
 	}
 	listeners <- listenerFD{fd, killable}
 	if err := <-granted; err != nil {
-		return "hand over listener", err
+		return 0, "hand over listener", err
 	}
 	if err := seccomp.InstallRefuse(p.Programs.Refuse); err != nil {
-		return "install refuse filter", err
+		return 0, "install refuse filter", err
 	}
-	return "exec", syscall.Exec(p.Path, p.Argv, p.Env)
+	pid, err = syscall.ForkExec(p.Path, p.Argv, &syscall.ProcAttr{
+		Env: p.Env, Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL},
+	})
+	return pid, stepExec, err
 }
+
+// stepExec is the step after which a shell's exit statuses apply.
+const stepExec = "exec"
 
 type listenerFD struct {
 	fd       int
@@ -94,26 +144,21 @@ type listenerFD struct {
 }
 
 // handOver sends the listener and waits for the word to go on.
-func handOver(l listenerFD) error {
-	msg := []byte{stageListener, 0}
+func handOver(stage *os.File, l listenerFD) error {
+	m := message{kind: stageListener}
 	if l.killable {
-		msg[1] = 1
+		m.number = 1
 	}
-	if err := unix.Sendmsg(stageFD, msg, unix.UnixRights(l.fd), nil, 0); err != nil {
+	if err := unix.Sendmsg(stageFD, m.encode(), unix.UnixRights(l.fd), nil, 0); err != nil {
 		return err
 	}
 	unix.Close(l.fd)
-	word := make([]byte, 1)
-	for {
-		n, err := unix.Read(stageFD, word)
-		switch {
-		case err == unix.EINTR:
-			continue
-		case err != nil:
-			return err
-		case n == 0 || word[0] != stageGo:
-			return unix.ECANCELED
-		}
-		return nil
+	word, err := readMessage(stage)
+	if err != nil {
+		return err
 	}
+	if word.kind != stageGo {
+		return unix.ECANCELED
+	}
+	return nil
 }

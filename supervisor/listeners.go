@@ -11,31 +11,58 @@ import (
 
 // listeners are the TCP sockets on which processes of the session listen.
 type listeners struct {
-	mu    sync.Mutex
-	known map[inode]netip.AddrPort // guarded by mu
+	mu       sync.Mutex
+	known    map[inode]tcpListener // guarded by mu
+	narrowed map[inode]wildcard    // guarded by mu: sockets bound but not yet listening
 }
 
-func newListeners() *listeners { return &listeners{known: map[inode]netip.AddrPort{}} }
+// wildcard is which families a listener asked for by a wildcard address.
+type wildcard struct{ v4, v6 bool }
+
+type tcpListener struct {
+	at   netip.AddrPort // where it is bound
+	wild wildcard       // what else it would have served
+}
+
+// serves says whether a loopback address would reach the listener if the
+// supervisor had not narrowed it.
+func (l tcpListener) serves(dialled netip.Addr) bool {
+	return l.at.Addr() == dialled || dialled.Is4() && l.wild.v4 || dialled.Is6() && l.wild.v6
+}
+
+func newListeners() *listeners {
+	return &listeners{known: map[inode]tcpListener{}, narrowed: map[inode]wildcard{}}
+}
+
+// narrow notes that a socket asked for a wildcard address.
+func (l *listeners) narrow(ino inode, wild wildcard) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.narrowed) >= maxPeers {
+		clear(l.narrowed) // of sockets that were bound and never listened
+	}
+	l.narrowed[ino] = wild
+}
 
 func (l *listeners) add(ino inode, at netip.AddrPort) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.known[ino] = at
+	l.known[ino] = tcpListener{at: at, wild: l.narrowed[ino]}
+	delete(l.narrowed, ino)
 }
 
 // find returns the address of the session's own listener that an agent means
-// by a loopback address: any on that port, since a wildcard listener was
-// narrowed to one of the two loopback addresses.
+// by a loopback address.
 //
 // The kernel is asked whether the very socket still listens; else a program
 // outside that took the port afterwards would be reachable.
 func (l *listeners) find(dialled netip.AddrPort) (netip.AddrPort, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var candidates []inode
-	for ino, at := range l.known {
-		if at.Port() == dialled.Port() {
-			candidates = append(candidates, ino)
+	candidates := map[inode]tcpListener{}
+	for ino, known := range l.known {
+		if known.at.Port() == dialled.Port() && known.serves(dialled.Addr()) {
+			candidates[ino] = known
 		}
 	}
 	if len(candidates) == 0 {
@@ -46,13 +73,13 @@ func (l *listeners) find(dialled netip.AddrPort) (netip.AddrPort, bool) {
 		return netip.AddrPort{}, false
 	}
 	best := netip.AddrPort{}
-	for _, ino := range candidates {
+	for ino, known := range candidates {
 		if !live[ino] {
 			delete(l.known, ino)
 			continue
 		}
-		if at := l.known[ino]; !best.IsValid() || at.Addr() == dialled.Addr() {
-			best = at
+		if !best.IsValid() || known.at.Addr() == dialled.Addr() {
+			best = known.at
 		}
 	}
 	if best.IsValid() && best.Addr().IsUnspecified() {

@@ -27,10 +27,10 @@ func unknownProcess(pid int) *process { return &process{record: audit.Process{PI
 // process is the same and has not exec'd: then its start time, its parent and
 // where its program lies in memory are as they were.
 type processes struct {
-	boot time.Time
+	boot     time.Time
+	launcher int // the parent of the session's first process and of orphans; set before the first call
 
 	mu    sync.Mutex
-	root  int                      // guarded by mu: the session's first process
 	cache map[int]*processSnapshot // guarded by mu, by thread id
 }
 
@@ -87,7 +87,7 @@ func (p *processes) lookup(tid, depth int) *process {
 	} else if tgid, err = seccomp.ThreadGroup(tid); err != nil {
 		return unknownProcess(tid)
 	}
-	if tgid != p.root && stat.ppid > 1 && stat.ppid != os.Getpid() && depth > 0 {
+	if stat.ppid > 1 && stat.ppid != p.launcher && stat.ppid != os.Getpid() && depth > 0 {
 		key.parent = p.lookup(stat.ppid, depth-1)
 	}
 	if old != nil && old.key == key {
@@ -130,6 +130,7 @@ const tick = 10 * time.Millisecond
 
 // procStat holds some fields of /proc/PID/stat (proc_pid_stat(5)).
 type procStat struct {
+	state                                  byte
 	ppid                                   int
 	start, startCode, startStack, argStart uint64
 }
@@ -149,8 +150,12 @@ func readStat(pid int) (procStat, error) {
 		n, _ := strconv.ParseUint(string(fields[field-3]), 10, 64)
 		return n
 	}
+	var state byte
+	if len(fields) > 0 {
+		state = fields[0][0]
+	}
 	return procStat{
-		ppid: int(number(4)), start: number(22), startCode: number(26),
+		state: state, ppid: int(number(4)), start: number(22), startCode: number(26),
 		startStack: number(28), argStart: number(48),
 	}, nil
 }
@@ -192,10 +197,4 @@ func bootTime() time.Time {
 	line, _, _ := bytes.Cut(after, []byte("\n"))
 	sec, _ := strconv.ParseInt(string(line), 10, 64)
 	return time.Unix(sec, 0).UTC()
-}
-
-// stopped reads the state out of /proc/PID/stat.
-func stopped(stat []byte) bool {
-	rest := bytes.TrimLeft(stat[bytes.LastIndexByte(stat, ')')+1:], " ")
-	return len(rest) > 0 && rest[0] == 'T'
 }

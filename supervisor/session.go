@@ -82,6 +82,7 @@ func Run(l *Launcher, cfg Config) (int, error) {
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	defer s.cancel()
+	closeInherited(stageFD)
 	s.resolver = newResolver(s)
 	dir, err := trustDir(cfg.Audit.Session())
 	if err != nil {
@@ -89,12 +90,13 @@ func Run(l *Launcher, cfg Config) (int, error) {
 		return 0, err
 	}
 	defer os.RemoveAll(dir)
+	signals := catchSignals()
 	if err := s.start(l, cfg, dir); err != nil {
 		l.Abandon()
 		return 0, err
 	}
 	defer s.flows.close()
-	status := s.wait(l.pid)
+	status := s.wait(l, signals)
 	s.end(status)
 	return status.code(), nil
 }
@@ -129,7 +131,7 @@ func (s *Session) start(l *Launcher, cfg Config, dir string) error {
 	if s.listener, err = seccomp.NewListener(fd); err != nil {
 		return fmt.Errorf("%w (a security module may forbid it)", err)
 	}
-	s.procs.root = l.pid
+	s.procs.launcher = l.pid
 	if err := s.recordStart(cfg, guards); err != nil {
 		s.flows.close()
 		return fmt.Errorf("write audit log: %w", err)
@@ -137,9 +139,35 @@ func (s *Session) start(l *Launcher, cfg Config, dir string) error {
 	go s.receive()
 	go s.sweep()
 	if err := l.release(); err != nil {
+		s.recordFailure(err)
 		return explainLaunch(err)
 	}
 	return nil
+}
+
+// recordFailure ends the log of a session whose agent could not be started.
+func (s *Session) recordFailure(err error) {
+	_ = s.record(&audit.Record{Event: audit.Error, Reason: "not-started", Message: err.Error()})
+	_ = s.record(&audit.Record{Event: audit.SessionEnd, End: &audit.End{ExitStatus: StartStatus(err)}})
+}
+
+// Exit statuses of a session whose agent was not started, as a shell has them.
+const (
+	statusFailed        = 125 // boundary itself failed
+	statusNotExecutable = 126
+	statusNotFound      = 127 // the interpreter that the program's first line names
+)
+
+// StartStatus is the exit status for an error of Run.
+func StartStatus(err error) int {
+	var stage *StageError
+	switch {
+	case !errors.As(err, &stage) || stage.Op != stepExec:
+		return statusFailed
+	case stage.Err == unix.ENOENT:
+		return statusNotFound
+	}
+	return statusNotExecutable
 }
 
 // explainLaunch says what a person can do about a launch that failed.
@@ -247,22 +275,6 @@ func (s *Session) record(r *audit.Record) error {
 		s.terminal.Denied(r)
 	}
 	return nil
-}
-
-// refusedWith records a call that is never carried.
-func (s *Session) refusedWith(c *call, errno unix.Errno) {
-	s.record(&audit.Record{
-		Event: audit.Refused, ID: audit.NewID(), Decision: audit.Deny, Reason: "not-carried", Process: &c.process().record,
-		Syscall: &audit.Syscall{Name: c.name, Args: slices.Clone(c.n.Data.Args[:]), Errno: unix.ErrnoName(errno)},
-	})
-}
-
-// refused records a call that can't be judged.
-func (s *Session) refused(c *call, reason string) {
-	s.record(&audit.Record{
-		Event: audit.Refused, ID: audit.NewID(), Decision: audit.Deny, Reason: reason, Process: &c.process().record,
-		Syscall: &audit.Syscall{Name: c.name, Args: slices.Clone(c.n.Data.Args[:]), Errno: "EACCES"},
-	})
 }
 
 // fatal ends the session: what can't be answered must not run on.

@@ -10,8 +10,8 @@ import (
 )
 
 // Stage is the first argument by which the program knows that it is the
-// launcher: the process that becomes the agent. It is not a command for users.
-// A stage chosen by an environment variable would leak into the agent.
+// launcher. It is not a command for users. A stage chosen by an environment
+// variable would leak into the agent.
 const Stage = "boundary-launch"
 
 // stageFD is the launcher's end of the socket to the supervisor.
@@ -27,50 +27,91 @@ type plan struct {
 	DropCaps bool
 }
 
-// Messages on the stage socket, one byte each where no more is said.
+// kind is what a message on the stage socket says.
+type kind byte
+
+// A message is its kind and then a number of four bytes; a plan is sent as
+// its length and JSON.
 const (
-	stageListener = 'L' // launcher: the listener comes along (SCM_RIGHTS); its argument says whether WAIT_KILLABLE_RECV is on
-	stageGo       = 'G' // supervisor: everything is ready, exec
-	stageFailed   = 'F' // launcher: a stageError follows
+	stageListener kind = 'L' // launcher: the listener comes along (SCM_RIGHTS); the number is 1 where WAIT_KILLABLE_RECV is on
+	stageGo       kind = 'G' // supervisor: everything is ready, start the agent
+	stageStarted  kind = 'P' // launcher: the agent runs; the number is its process id
+	stageStopped  kind = 'S' // launcher: the agent's first process has stopped itself
+	stageEnded    kind = 'X' // launcher: it has ended; the number is its wait status
+	stageFailed   kind = 'F' // launcher: the agent was not started; the number is an errno, and the step's name follows
 )
 
-// stageError is why the agent was not started.
-type stageError struct {
-	Op    string
-	Errno int
+type message struct {
+	kind   kind
+	number uint32
+	text   string // of stageFailed
 }
 
-// maxMessage bounds a message on the stage socket; argv and environment of
-// one exec fit (the kernel's own limit for them is a quarter of the stack's).
-const maxMessage = 64 << 20
+const messageSize = 5
 
-func writeMessage(w io.Writer, v any) error {
-	body, err := json.Marshal(v)
+// encode writes the message with its text, if any, behind its length.
+func (m message) encode() []byte {
+	b := binary.LittleEndian.AppendUint32([]byte{byte(m.kind)}, m.number)
+	if m.kind == stageFailed {
+		b = binary.LittleEndian.AppendUint32(b, uint32(len(m.text)))
+		b = append(b, m.text...)
+	}
+	return b
+}
+
+// readMessage reads what encode wrote. It is io.EOF where the other side is gone.
+func readMessage(r io.Reader) (message, error) {
+	var head [messageSize]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return message{}, err
+	}
+	m := message{kind: kind(head[0]), number: binary.LittleEndian.Uint32(head[1:])}
+	if m.kind != stageFailed {
+		return m, nil
+	}
+	text, err := readBlock(r)
+	m.text = string(text)
+	return m, err
+}
+
+// maxBlock bounds a block; argv and environment of one exec fit (the kernel's
+// own limit for them is a quarter of the stack's).
+const maxBlock = 64 << 20
+
+func readBlock(r io.Reader) ([]byte, error) {
+	var size [4]byte
+	if _, err := io.ReadFull(r, size[:]); err != nil {
+		return nil, err
+	}
+	n := binary.LittleEndian.Uint32(size[:])
+	if n > maxBlock {
+		return nil, fmt.Errorf("a block of %d bytes is too long", n)
+	}
+	body := make([]byte, n)
+	_, err := io.ReadFull(r, body)
+	return body, err
+}
+
+func writePlan(w io.Writer, p *plan) error {
+	body, err := json.Marshal(p)
 	if err != nil {
-		return fmt.Errorf("encode message: %w", err)
+		return fmt.Errorf("encode plan: %w", err)
 	}
 	out := binary.LittleEndian.AppendUint32(make([]byte, 0, 4+len(body)), uint32(len(body)))
 	if _, err := w.Write(append(out, body...)); err != nil {
-		return fmt.Errorf("write message: %w", err)
+		return fmt.Errorf("send plan: %w", err)
 	}
 	return nil
 }
 
-func readMessage(r io.Reader, v any) error {
-	var size [4]byte
-	if _, err := io.ReadFull(r, size[:]); err != nil {
-		return fmt.Errorf("read message: %w", err)
+func readPlan(r io.Reader) (*plan, error) {
+	body, err := readBlock(r)
+	if err != nil {
+		return nil, fmt.Errorf("receive plan: %w", err)
 	}
-	n := binary.LittleEndian.Uint32(size[:])
-	if n > maxMessage {
-		return fmt.Errorf("read message: %d bytes are too many", n)
+	var p plan
+	if err := json.Unmarshal(body, &p); err != nil {
+		return nil, fmt.Errorf("decode plan: %w", err)
 	}
-	body := make([]byte, n)
-	if _, err := io.ReadFull(r, body); err != nil {
-		return fmt.Errorf("read message: %w", err)
-	}
-	if err := json.Unmarshal(body, v); err != nil {
-		return fmt.Errorf("decode message: %w", err)
-	}
-	return nil
+	return &p, nil
 }

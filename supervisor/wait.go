@@ -4,16 +4,14 @@ import (
 	"errors"
 	"os"
 	"os/signal"
-	"path/filepath"
-	"strconv"
-	"time"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
 	"boundary/audit"
 )
 
-// exitStatus is how the session's first process ended.
+// exitStatus is how the agent's first process ended.
 type exitStatus struct{ unix.WaitStatus }
 
 // code is the status as a shell has it.
@@ -24,65 +22,79 @@ func (e exitStatus) code() int {
 	return e.ExitStatus()
 }
 
-// wait reaps until the session's first process has ended. It passes signals on
-// meanwhile, and as the parent of orphans reaps them too.
-func (s *Session) wait(pid int) exitStatus {
-	stop := forwardSignals(pid)
-	defer stop()
+// killedStatus stands for an agent whose launcher was killed: nobody saw how
+// it ended, and it did not end by itself.
+var killedStatus = exitStatus{unix.WaitStatus(unix.SIGKILL)}
+
+// wait hears from the launcher how the agent fares until it has ended, and
+// passes signals on meanwhile.
+func (s *Session) wait(l *Launcher, signals <-chan os.Signal) exitStatus {
+	ended := forward(signals, l.agent)
+	defer ended.Store(true)
 	go func() {
 		err := <-s.broken
 		s.log.WithError(err).Error("session broken, agent ended")
-		_ = unix.Kill(pid, unix.SIGKILL)
+		_ = unix.Kill(l.agent, unix.SIGKILL)
 	}()
 	for {
-		var ws unix.WaitStatus
-		got, err := unix.Wait4(-1, &ws, unix.WUNTRACED, nil)
+		m, err := readMessage(l.stage)
 		switch {
-		case err == unix.EINTR:
 		case err != nil:
-			return exitStatus{} // ECHILD: cannot happen, the process is ours
-		case got == pid && ws.Stopped():
-			stopWith(pid)
-		case got == pid && (ws.Exited() || ws.Signaled()):
-			endOrphans()
-			return exitStatus{ws}
+			// The launcher was killed. What it guarded is ours now.
+			killDescendants(unix.SIGKILL, supervisorGone)
+			return killedStatus
+		case m.kind == stageStopped:
+			stopToo(l.agent)
+		case m.kind == stageEnded:
+			for {
+				if _, err := unix.Wait4(l.pid, nil, 0, nil); !errors.Is(err, unix.EINTR) {
+					return exitStatus{unix.WaitStatus(m.number)}
+				}
+			}
 		}
 	}
 }
 
-// stopWith stops the supervisor when the agent's first process has stopped
+// stopToo stops the supervisor when the agent's first process has stopped
 // itself, so that the shell above sees a stopped job, and continues it after.
-// Where the terminal stopped both, the process runs again by then.
-func stopWith(pid int) {
+// Where the terminal stopped both, the agent runs again by then.
+func stopToo(agent int) {
 	if _, err := unix.IoctlGetTermios(0, unix.TCGETS); err != nil {
 		return // no terminal: somebody else stopped it, and will continue it
 	}
-	if stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat"); err != nil || !stopped(stat) {
+	if stat, err := readStat(agent); err != nil || stat.state != 'T' {
 		return
 	}
 	_ = unix.Kill(os.Getpid(), unix.SIGSTOP)
-	_ = unix.Kill(pid, unix.SIGCONT)
+	_ = unix.Kill(agent, unix.SIGCONT)
 }
 
-// forwardSignals passes on what is sent to the supervisor alone. What the
-// terminal sends goes to the whole foreground process group, the agent
-// included.
-func forwardSignals(pid int) (stop func()) {
+// catchSignals must come before the agent runs: a signal that arrives then is
+// for it.
+func catchSignals() <-chan os.Signal {
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2)
+	// A reader of our own messages who has gone away ends nothing.
+	signal.Ignore(unix.SIGPIPE)
+	return signals
+}
+
+// forward passes on what is sent to the supervisor alone, until ended is set.
+// What the terminal sends goes to the whole foreground process group, the
+// agent included. Afterwards signals stay caught: our last words are not to be
+// cut off.
+func forward(signals <-chan os.Signal, agent int) (ended *atomic.Bool) {
+	ended = new(atomic.Bool)
 	go func() {
 		for sig := range signals {
 			number := sig.(unix.Signal)
-			if (number == unix.SIGINT || number == unix.SIGQUIT) && inForeground() {
-				continue
+			fromTerminal := (number == unix.SIGINT || number == unix.SIGQUIT) && inForeground()
+			if !fromTerminal && !ended.Load() {
+				_ = unix.Kill(agent, number)
 			}
-			_ = unix.Kill(pid, number)
 		}
 	}()
-	return func() {
-		signal.Stop(signals)
-		close(signals)
-	}
+	return ended
 }
 
 // inForeground says whether this process group is the one to which the
@@ -97,69 +109,6 @@ func inForeground() bool {
 	return err == nil && group == unix.Getpgrp()
 }
 
-const (
-	orphanGrace = 500 * time.Millisecond
-	orphanLimit = 2 * time.Second
-	orphanStep  = 5 * time.Millisecond
-)
-
-// endOrphans ends what the agent left running: without the supervisor it
-// would have no network, and nobody to record it. It first asks.
-func endOrphans() {
-	begun := time.Now()
-	for {
-		if reaped() {
-			return
-		}
-		sig := unix.SIGTERM
-		if since := time.Since(begun); since > orphanLimit {
-			return
-		} else if since > orphanGrace {
-			sig = unix.SIGKILL
-		}
-		for _, pid := range descendants(os.Getpid()) {
-			_ = unix.Kill(pid, sig)
-			_ = unix.Kill(pid, unix.SIGCONT)
-		}
-		time.Sleep(orphanStep)
-	}
-}
-
-// reaped collects dead children, and says whether there are no others.
-func reaped() bool {
-	for {
-		got, err := unix.Wait4(-1, nil, unix.WNOHANG, nil)
-		switch {
-		case errors.Is(err, unix.EINTR):
-		case err != nil:
-			return true
-		case got == 0:
-			return false
-		}
-	}
-}
-
-// descendants lists the processes below pid.
-func descendants(pid int) []int {
-	dirs, _ := filepath.Glob("/proc/[0-9]*")
-	children := map[int][]int{}
-	for _, dir := range dirs {
-		child, err := strconv.Atoi(filepath.Base(dir))
-		if err != nil {
-			continue
-		}
-		if stat, err := readStat(child); err == nil {
-			children[stat.ppid] = append(children[stat.ppid], child)
-		}
-	}
-	var out []int
-	for todo := children[pid]; len(todo) > 0; todo = todo[1:] {
-		out = append(out, todo[0])
-		todo = append(todo, children[todo[0]]...)
-	}
-	return out
-}
-
 // end writes the last record.
 func (s *Session) end(status exitStatus) {
 	totals := s.audit.Totals()
@@ -169,5 +118,5 @@ func (s *Session) end(status exitStatus) {
 	if status.Signaled() {
 		end.Signal = unix.SignalName(status.Signal())
 	}
-	s.record(&audit.Record{Event: audit.SessionEnd, End: end})
+	_ = s.record(&audit.Record{Event: audit.SessionEnd, End: end}) // the last: nothing depends on it
 }

@@ -55,7 +55,7 @@ func (b *meteredBody) Read(p []byte) (int, error) {
 	if errors.Is(err, io.EOF) {
 		b.eof.Store(true)
 	}
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, http.ErrBodyReadAfterClose) {
 		b.ex.bodyFailed(err)
 	}
 	return n, err

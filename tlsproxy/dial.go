@@ -185,6 +185,8 @@ type dialed struct {
 // dialAny tries the addresses in order, the next one when the one before has
 // failed or is slow, and returns the first connection. If none succeeds, the
 // error is a denial if there was one, else the first.
+//
+// Preconditions: there is at least one address.
 func dialAny(ctx context.Context, addrs []netip.AddrPort, dial dialOne) (net.Conn, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

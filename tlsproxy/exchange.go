@@ -32,6 +32,7 @@ type exchange struct {
 	// finished is set when the handler reached its end. Only the handler's
 	// goroutine touches it.
 	finished bool
+	denied   bool // Refused was called; touched as finished is
 
 	sent, received atomic.Int64
 
@@ -88,14 +89,20 @@ func (ex *exchange) bodyState() (tooLarge bool, agentErr error) {
 	return ex.tooLarge, ex.agentErr
 }
 
+// bodyVerdict is the denial of a body that is too large, by the rule that allowed
+// the request.
+func (ex *exchange) bodyVerdict() Verdict {
+	verdict := ex.verdict
+	verdict.Allowed, verdict.Reason = false, ReasonBody
+	return verdict
+}
+
 // result sums the exchange up, once it is over.
 func (ex *exchange) result(out *reply) Result {
-	tooLarge, agentErr := ex.bodyState()
+	_, agentErr := ex.bodyState()
 	if !ex.finished {
 		// The handler panicked: one side did not finish.
 		switch {
-		case tooLarge:
-			ex.failed(errBodyTooLarge)
 		case agentErr != nil || ex.in.Context().Err() != nil:
 			ex.failed(errAgentGone)
 		default:
@@ -110,6 +117,7 @@ func (ex *exchange) result(out *reply) Result {
 		Sent:     ex.sent.Load(),
 		Received: ex.received.Load(),
 		Duration: time.Since(ex.start),
+		Denied:   ex.denied,
 		Err:      ex.err,
 	}
 }

@@ -28,12 +28,12 @@ func (p *Proxy) fail(out *reply, r *http.Request, err error) {
 	var denied *deniedError
 	switch {
 	case tooLarge || errors.Is(err, errBodyTooLarge):
+		ex.denied = true
 		ex.failed(errBodyTooLarge)
-		verdict := ex.verdict
-		verdict.Allowed, verdict.Reason = false, ReasonBody
-		p.refuse(out, ex.in, ex.request, verdict, http.StatusForbidden,
-			fmt.Sprintf("The rule allows a request body of at most %d bytes.", verdict.MaxRequestBytes))
+		p.refuse(out, ex.in, ex.request, ex.bodyVerdict(), http.StatusForbidden,
+			fmt.Sprintf("The rule allows a request body of at most %d bytes.", ex.verdict.MaxRequestBytes))
 	case errors.As(err, &denied):
+		ex.denied = true
 		ex.failed(denied)
 		p.refuse(out, ex.in, ex.request, denied.verdict, http.StatusForbidden,
 			fmt.Sprintf("The host is at %s, which is refused.", denied.addr.Addr()))

@@ -14,11 +14,12 @@ import (
 // newForwarder makes what carries allowed requests upstream.
 func (p *Proxy) newForwarder() *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
-		Rewrite:       rewrite,
-		Transport:     roundTripper(func(r *http.Request) (*http.Response, error) { return p.roundTrip(r) }),
-		FlushInterval: -1, // each write goes out at once: events, tokens, gRPC
-		BufferPool:    &bufferPool{},
-		ErrorLog:      discardLog(),
+		Rewrite:        rewrite,
+		Transport:      roundTripper(func(r *http.Request) (*http.Response, error) { return p.roundTrip(r) }),
+		ModifyResponse: cleanResponse,
+		FlushInterval:  -1, // each write goes out at once: events, tokens, gRPC
+		BufferPool:     &bufferPool{},
+		ErrorLog:       discardLog(),
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			out, ok := w.(*reply)
 			if !ok {
@@ -90,6 +91,16 @@ func rewrite(pr *httputil.ProxyRequest) {
 	}
 	// net/http fills the trailers in when the body has ended: into this map.
 	pr.Out.Trailer = pr.In.Trailer
+}
+
+// cleanResponse takes out of an upstream's response what would be false here.
+func cleanResponse(response *http.Response) error {
+	// Only the proxy denies.
+	response.Header.Del(denialHeader)
+	// An alternative service (RFC 7838) is another host or HTTP/3: the agent
+	// would lose time on what it can't have.
+	response.Header.Del("Alt-Svc")
+	return nil
 }
 
 // upstreamURL returns the URL whose request target is, byte for byte, the one

@@ -39,7 +39,7 @@ func (p *Proxy) pass(w http.ResponseWriter, r *http.Request, req *Request, verdi
 	out := &reply{ResponseWriter: w, ex: ex}
 	// Deferred, since a transfer that breaks off ends in a panic that
 	// net/http expects.
-	defer func() { p.judge.Done(req, ex.result(out)) }()
+	defer p.finish(out, ex)
 
 	// A copy: net/http goes on looking at the original's body.
 	r = r.WithContext(context.WithValue(ctx, exchangeKey{}, ex))
@@ -49,6 +49,19 @@ func (p *Proxy) pass(w http.ResponseWriter, r *http.Request, req *Request, verdi
 		p.forward(out, r, ex)
 	}
 	ex.finished = true
+}
+
+// finish reports how an allowed request ended.
+func (p *Proxy) finish(out *reply, ex *exchange) {
+	if tooLarge, _ := ex.bodyState(); tooLarge && !ex.denied {
+		// The body went over its limit when the response had begun: nothing
+		// is left to answer, but it is a denial all the same. That it may go
+		// unrecorded changes nothing any more.
+		ex.denied = true
+		ex.failed(errBodyTooLarge)
+		_ = p.judge.Refused(context.WithoutCancel(ex.in.Context()), ex.request, ex.bodyVerdict(), out.status)
+	}
+	p.judge.Done(ex.request, ex.result(out))
 }
 
 // refuse records a denial that the proxy found, and answers it.
@@ -68,17 +81,22 @@ const (
 	drainAtOnce = 256 << 10
 	// drainBytes and drainTime bound what is read of a refused body after the
 	// answer. Many clients read nothing before they have sent all, and would
-	// take an early close for a network failure.
+	// take an early end for a network failure.
 	drainBytes = 64 << 20
 	drainTime  = 10 * time.Second
+	// pauseHTTP1 and pauseHTTP2 are how long the agent may pause meanwhile.
+	// In HTTP/1 the answer is complete and nobody waits. In HTTP/2 its end is
+	// told by the end of the stream only, and some wait for that.
+	pauseHTTP1 = 5 * time.Second
+	pauseHTTP2 = time.Second
 )
 
 // answer sends a response of the proxy's own, and reads what remains of the
 // request's body within bounds.
 func (p *Proxy) answer(w http.ResponseWriter, r *http.Request, m *message) {
-	late := r.ProtoMajor == 1 && (r.ContentLength < 0 || r.ContentLength > drainAtOnce)
+	late := r.ContentLength < 0 || r.ContentLength > drainAtOnce
 	rc := http.NewResponseController(w)
-	if late {
+	if late && r.ProtoMajor == 1 {
 		// Answer first: a stream of unknown length may never end.
 		if err := rc.EnableFullDuplex(); err != nil {
 			panic(http.ErrAbortHandler)
@@ -98,9 +116,20 @@ func drain(rc *http.ResponseController, r *http.Request) {
 	if r.Header.Get("Expect") != "" {
 		return
 	}
-	if rc.SetReadDeadline(time.Now().Add(drainTime)) != nil {
-		return
+	const piece = 256 << 10
+	pause := pauseHTTP1
+	if r.ProtoMajor > 1 {
+		pause = pauseHTTP2
 	}
-	// Whatever the error, the connection is closed afterwards.
-	_, _ = io.CopyN(io.Discard, r.Body, drainBytes)
+	end := time.Now().Add(drainTime)
+	for range drainBytes / piece {
+		now := time.Now()
+		if now.After(end) || rc.SetReadDeadline(now.Add(pause)) != nil {
+			return
+		}
+		// Whatever the error, the body is given up.
+		if _, err := io.CopyN(io.Discard, r.Body, piece); err != nil {
+			return
+		}
+	}
 }

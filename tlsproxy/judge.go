@@ -101,6 +101,9 @@ type Result struct {
 	// back. For an upgraded connection: the bytes after the upgrade.
 	Sent, Received int64
 	Duration       time.Duration
+	// Denied tells that the request was allowed first and refused later, for
+	// its body or its upstream address: Refused was called for it.
+	Denied bool
 	// Err is why the request did not end well; nil if it did.
 	Err error
 }

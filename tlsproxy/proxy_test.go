@@ -17,6 +17,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -105,6 +106,42 @@ func TestNothingIsAdded(t *testing.T) {
 	wantHeader := http.Header{"Content-Length": {"2"}}
 	if diff := cmp.Diff(wantHeader, response.Header); diff != "" {
 		t.Errorf("response header (-want +got):\n%s", diff)
+	}
+}
+
+func TestResponseClaims(t *testing.T) {
+	g := newRig(t)
+	g.serveOrigin(t, originProtocols{tls: true}, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Alt-Svc", `h3=":443"`)
+		w.Header().Set(denialHeader, "forged")
+		w.Header().Set("X-Kept", "yes")
+	})
+	response, _ := do(t, g.client(t, true), request(t, "GET", "https://api.test/", nil))
+	if h := response.Header; h.Get("Alt-Svc") != "" || h.Get(denialHeader) != "" || h.Get("X-Kept") != "yes" {
+		t.Errorf("header is %v", h)
+	}
+}
+
+func TestConnectionsAreForgotten(t *testing.T) {
+	g := newRig(t)
+	g.serveOrigin(t, originProtocols{tls: true}, func(http.ResponseWriter, *http.Request) {})
+	for _, h2 := range []bool{false, true} {
+		for range 20 {
+			client := g.client(t, h2)
+			do(t, client, request(t, "GET", "https://api.test/", nil))
+			client.CloseIdleConnections()
+		}
+	}
+	for end := time.Now().Add(deadline); ; runtime.Gosched() {
+		g.proxy.mu.Lock()
+		left, busy := len(g.proxy.conns), g.proxy.busy
+		g.proxy.mu.Unlock()
+		if left == 0 && busy == 0 {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%d connections and %d requests are kept", left, busy)
+		}
 	}
 }
 
@@ -247,7 +284,7 @@ func (p *pattern) Read(b []byte) (int, error) {
 }
 
 func TestLargeBodiesAreNotHeld(t *testing.T) {
-	const size = 64 << 20
+	const size = 32 << 20
 	want := sha256.New()
 	if _, err := io.CopyN(want, &pattern{}, size); err != nil {
 		t.Fatal(err)

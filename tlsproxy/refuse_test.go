@@ -39,7 +39,7 @@ func closedRig(t *testing.T) *rig {
 func TestDeniedText(t *testing.T) {
 	matrix(t, func(t *testing.T, scheme string, agentH2, originH2 bool) {
 		if originH2 {
-			t.Skip("no origin is reached")
+			return // no origin is reached: one case is enough
 		}
 		g := closedRig(t)
 		g.judge.decide = func(*Request) (Verdict, error) { return deny(), nil }
@@ -132,21 +132,21 @@ func TestDeniedBodies(t *testing.T) {
 		size   int
 	}{
 		"small":         {"Content-Length: 1000\r\n", 1000},
-		"large":         {"Content-Length: 16777216\r\n", 16 << 20},
+		"large":         {"Content-Length: 4194304\r\n", 4 << 20},
 		"unknown small": {"Transfer-Encoding: chunked\r\n", 1000},
-		"unknown large": {"Transfer-Encoding: chunked\r\n", 16 << 20},
+		"unknown large": {"Transfer-Encoding: chunked\r\n", 4 << 20},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			g := closedRig(t)
 			g.judge.decide = func(*Request) (Verdict, error) { return deny(), nil }
 			conn := g.raw(t, flowTo("api.test", 443), "api.test")
-			if _, err := io.WriteString(conn, "POST / HTTP/1.1\r\nHost: api.test\r\n"+tt.header+"\r\n"); err != nil {
-				t.Fatal(err)
-			}
 			body := bytes.Repeat([]byte("x"), tt.size)
 			if strings.HasPrefix(tt.header, "Transfer") {
 				body = fmt.Appendf(nil, "%x\r\n%s\r\n0\r\n\r\n", tt.size, body)
+			}
+			if _, err := io.WriteString(conn, "POST / HTTP/1.1\r\nHost: api.test\r\n"+tt.header+"\r\n"); err != nil {
+				t.Fatal(err)
 			}
 			if _, err := conn.Write(body); err != nil {
 				t.Fatal(err)

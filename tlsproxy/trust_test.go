@@ -113,7 +113,7 @@ func TestSubjectHash(t *testing.T) {
 }
 
 func TestSubjectHashOfSystemRoots(t *testing.T) {
-	for _, der := range systemRoots().der()[:20] {
+	for _, der := range systemRoots().der()[:6] {
 		file := writeText(t, filepath.Join(t.TempDir(), "ca.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
 		cert := parse(t, der)
 		got, err := subjectHash(cert)

@@ -122,7 +122,7 @@ func TestAddressIsJudgedAtTheDial(t *testing.T) {
 	if diff := cmp.Diff([]refusal{{"a.test", "https", "private-address", 403}}, g.judge.refusals()); diff != "" {
 		t.Errorf("refusals (-want +got):\n%s", diff)
 	}
-	if result := g.judge.finishes(t, 1)[0].result; result.Status != 403 || result.Upstream.IsValid() || result.Err == nil {
+	if result := g.judge.finishes(t, 1)[0].result; result.Status != 403 || result.Upstream.IsValid() || result.Err == nil || !result.Denied {
 		t.Errorf("result is %+v", result)
 	}
 	if arrived.Load() != 0 {
@@ -313,11 +313,44 @@ func TestBodyLimits(t *testing.T) {
 				if diff := cmp.Diff([]refusal{{"a.test", "https", ReasonBody, 403}}, g.judge.refusals()); diff != "" {
 					t.Errorf("refusals (-want +got):\n%s", diff)
 				}
-				if !errors.Is(result.Err, errBodyTooLarge) {
+				if !errors.Is(result.Err, errBodyTooLarge) || !result.Denied {
 					t.Errorf("result is %+v", result)
 				}
 			})
 		}
+	}
+}
+
+func TestBodyLimitAfterTheAnswerBegan(t *testing.T) {
+	for _, h2 := range []bool{false, true} {
+		t.Run(fmt.Sprintf("h2=%t", h2), func(t *testing.T) {
+			g := newRig(t)
+			var arrived atomic.Int64
+			g.serveOrigin(t, originProtocols{tls: true, h2: true}, func(w http.ResponseWriter, r *http.Request) {
+				_ = http.NewResponseController(w).Flush()
+				n, _ := io.Copy(io.Discard, r.Body)
+				arrived.Store(n)
+			})
+			g.judge.decide = func(*Request) (Verdict, error) { return Verdict{Allowed: true, MaxRequestBytes: 10}, nil }
+			body, feed := io.Pipe()
+			response, err := g.client(t, h2).Do(request(t, "POST", "https://a.test/", body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer response.Body.Close()
+			io.WriteString(feed, "12345678901")
+			if _, err := io.ReadAll(response.Body); err == nil {
+				t.Error("the response ended well")
+			}
+			_ = feed.Close()
+			result := g.judge.finishes(t, 1)[0].result
+			if !errors.Is(result.Err, errBodyTooLarge) || !result.Denied || arrived.Load() > 10 {
+				t.Errorf("%d bytes arrived, result %+v", arrived.Load(), result)
+			}
+			if diff := cmp.Diff([]refusal{{"a.test", "https", ReasonBody, 200}}, g.judge.refusals()); diff != "" {
+				t.Errorf("refusals (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 
@@ -327,7 +360,7 @@ func TestEarlyAnswerToLargeBody(t *testing.T) {
 		http.Error(w, "who are you?", http.StatusUnauthorized)
 	})
 	conn := g.raw(t, flowTo("a.test", 443), "a.test")
-	const size = 8 << 20
+	const size = 4 << 20
 	fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: %d\r\n\r\n", size)
 	// This client reads nothing before all is sent.
 	if _, err := conn.Write(make([]byte, size)); err != nil {

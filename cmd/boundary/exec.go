@@ -8,7 +8,6 @@ import (
 
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"boundary/audit"
@@ -136,6 +135,9 @@ func (f *execFlags) policy() (*policies.Policy, []string, error) {
 	}
 	var sources []policies.Source
 	for _, file := range files {
+		if err := readable(file); err != nil {
+			return nil, nil, &exitError{exitInternal, err}
+		}
 		sources = append(sources, policies.File(file))
 	}
 	names := append([]string(nil), files...)
@@ -159,16 +161,35 @@ func (f *execFlags) policy() (*policies.Policy, []string, error) {
 	return policy, names, nil
 }
 
+// readable says in one line what is wrong with a file that can't be read; what
+// is wrong in it is for the diagnostics.
+func readable(file string) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return fmt.Errorf("read policy: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("read policy: %w", err)
+	}
+	if info.IsDir() {
+		return fmt.Errorf("read policy: %s is a directory", file)
+	}
+	return nil
+}
+
 // startError says why the command was not started, with the status of a shell.
 func startError(name string, err error) error {
+	status := supervisor.StartStatus(err)
 	var stage *supervisor.StageError
-	if errors.As(err, &stage) && stage.Op == "exec" {
-		if errors.Is(stage.Err, unix.ENOENT) {
-			return &exitError{exitNotFound, fmt.Errorf("%s: its interpreter was not found", name)}
-		}
-		return &exitError{exitNotExecutable, fmt.Errorf("%s: %w", name, stage.Err)}
+	if status == exitInternal || !errors.As(err, &stage) {
+		return &exitError{exitInternal, err}
 	}
-	return &exitError{exitInternal, err}
+	if status == exitNotFound {
+		return &exitError{status, fmt.Errorf("%s: the interpreter that its first line names was not found", name)}
+	}
+	return &exitError{status, fmt.Errorf("%s: %w", name, stage.Err)}
 }
 
 // colored says whether a file takes colours: a terminal, and nobody asked for

@@ -11,6 +11,7 @@ import (
 // record is what the demo shows of an audit record.
 type record struct {
 	Event    string `json:"event"`
+	ID       string `json:"id"`
 	Decision string `json:"decision"`
 	Rule     string `json:"rule"`
 	RuleAt   string `json:"rule_at"`
@@ -48,7 +49,8 @@ func showLog(path string, p paint) error {
 	return nil
 }
 
-// readRequests returns the records of requests.
+// readRequests returns the decisions on requests: of the records with one id,
+// the first.
 func readRequests(path string) ([]record, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -56,6 +58,7 @@ func readRequests(path string) ([]record, error) {
 	}
 	defer file.Close()
 	var requests []record
+	decided := map[string]bool{}
 	lines := bufio.NewScanner(file)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
@@ -63,7 +66,8 @@ func readRequests(path string) ([]record, error) {
 		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
 			return nil, fmt.Errorf("read audit record: %w", err)
 		}
-		if r.Event == "request" {
+		if r.Event == "request" && !decided[r.ID] {
+			decided[r.ID] = true
 			requests = append(requests, r)
 		}
 	}

@@ -29,14 +29,21 @@ func udp(args []string) error {
 	return nil
 }
 
-// sendConnected is connect and write.
+// sendConnected is connect, write, and a read that tells what became of the
+// datagram, within a second.
 func sendConnected(address string) error {
 	conn, err := net.Dial("udp", address)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	_, err = conn.Write([]byte("secret"))
+	if _, err := conn.Write([]byte("secret")); err != nil {
+		return err
+	}
+	if err := conn.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
+		return err
+	}
+	_, err = conn.Read(make([]byte, 100))
 	return err
 }
 

@@ -57,6 +57,10 @@ allow "secret-index" {
   hosts = [{ a = "b" }[env.SECRET], 1 + env.SECRET] # ERROR: Invalid index, Invalid operand
 }
 
+allow "secret-in-error" {
+  hosts = [element([], env.SECRET), index([env.SECRET], "x"), format("%d", env.SECRET)] # ERROR: Invalid function argument, Error in function call, Error in function call
+}
+
 upstream {
   resolve = {
     (env.SECRET) = env.SECRET # ERROR: Invalid host

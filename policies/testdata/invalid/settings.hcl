@@ -23,6 +23,15 @@ upstream {
   resolve = "a.example" # ERROR: Invalid resolve
 }
 
+upstream {
+  resolve = merge({ "h.example" = 1 }, { "i..example" = "127.0.0.1" }) # ERROR: Invalid resolve, Invalid host
+}
+
+upstream {
+  resolve = merge(local.nothing) # ERROR: Unknown local
+  ca_file = ["a.pem"]            # ERROR: Invalid ca_file
+}
+
 locals {
   nested { # ERROR: Unexpected "nested" block
   }

@@ -1,0 +1,140 @@
+package supervisor
+
+import (
+	"errors"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// guardian is the launcher once the agent runs: the parent of the agent's
+// first process and of all its orphans. It tells the supervisor how the agent
+// fares, and when the supervisor is dead it kills all that is left: a process
+// of the agent's that outlived it would have no network, and nobody would
+// record it.
+type guardian struct {
+	stage *os.File
+}
+
+// newGuardian makes the process take no notice of signals that are meant for
+// the agent: the terminal sends them to the whole process group. Those that
+// the caller had ignored stay so, for the agent too (nohup).
+func newGuardian(stage *os.File) *guardian {
+	discard := make(chan os.Signal, 1)
+	for _, sig := range []os.Signal{unix.SIGTERM, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2} {
+		if !signal.Ignored(sig) {
+			signal.Notify(discard, sig)
+		}
+	}
+	return &guardian{stage: stage}
+}
+
+func (g *guardian) tell(m message) {
+	_, _ = g.stage.Write(m.encode()) // the supervisor may be gone: see below
+}
+
+// watch returns when the agent's processes have ended.
+func (g *guardian) watch(pid int) {
+	g.tell(message{kind: stageStarted, number: uint32(pid)})
+	go func() {
+		// The supervisor says nothing more: this ends with its end.
+		_, _ = readMessage(g.stage)
+		killDescendants(unix.SIGKILL, supervisorGone)
+		os.Exit(1)
+	}()
+	for {
+		var ws unix.WaitStatus
+		got, err := unix.Wait4(-1, &ws, unix.WUNTRACED, nil)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return // cannot happen: the agent is ours
+		case got == pid && ws.Stopped():
+			g.tell(message{kind: stageStopped})
+		case got == pid && (ws.Exited() || ws.Signaled()):
+			endOrphans()
+			g.tell(message{kind: stageEnded, number: uint32(ws)})
+			return
+		}
+	}
+}
+
+const (
+	orphanGrace    = 500 * time.Millisecond // from asking to killing
+	orphanLimit    = 3 * time.Second        // for a process that can't be killed (in an uninterruptible wait)
+	supervisorGone = 30 * time.Second       // against one that forks as fast as it is killed
+	orphanStep     = 2 * time.Millisecond
+)
+
+// endOrphans ends what the agent left running. It first asks.
+func endOrphans() {
+	if reaped() {
+		return
+	}
+	if !killDescendants(unix.SIGTERM, orphanGrace) {
+		killDescendants(unix.SIGKILL, orphanLimit)
+	}
+}
+
+// killDescendants signals every process below this one, again and again until
+// none is left, and says whether that was so before the limit.
+func killDescendants(sig unix.Signal, limit time.Duration) bool {
+	told := map[int]uint64{} // by process id: the start time of who was told
+	for begun := time.Now(); time.Since(begun) < limit; {
+		for pid, stat := range descendants(os.Getpid()) {
+			// A process that was asked to end is not asked again.
+			if sig != unix.SIGKILL && told[pid] == stat.start {
+				continue
+			}
+			told[pid] = stat.start
+			_ = unix.Kill(pid, sig)
+			_ = unix.Kill(pid, unix.SIGCONT)
+		}
+		if reaped() {
+			return true
+		}
+		time.Sleep(orphanStep)
+	}
+	return false
+}
+
+// reaped collects dead children, and says whether there are no others.
+func reaped() bool {
+	for {
+		got, err := unix.Wait4(-1, nil, unix.WNOHANG, nil)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return true
+		case got == 0:
+			return false
+		}
+	}
+}
+
+// descendants are the processes below pid.
+func descendants(pid int) map[int]procStat {
+	dirs, _ := filepath.Glob("/proc/[0-9]*")
+	all := map[int]procStat{}
+	children := map[int][]int{}
+	for _, dir := range dirs {
+		child, err := strconv.Atoi(filepath.Base(dir))
+		if err != nil {
+			continue
+		}
+		if stat, err := readStat(child); err == nil {
+			all[child] = stat
+			children[stat.ppid] = append(children[stat.ppid], child)
+		}
+	}
+	out := map[int]procStat{}
+	for todo := children[pid]; len(todo) > 0; todo = todo[1:] {
+		out[todo[0]] = all[todo[0]]
+		todo = append(todo, children[todo[0]]...)
+	}
+	return out
+}
