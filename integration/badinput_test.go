@@ -28,8 +28,8 @@ func badInputs() []badInput {
 	return []badInput{
 		{
 			name:   "policy with errors",
-			policy: "allow \"one\" {\n  hosts = [\"a.test\"]\n  hots = [\"b.test\"]\n}\n\nalow \"two\" {\n}\n\nallow \"three\" {\n  hosts = [\"c.test\"]\n  methods = \"GET\"\n}\n",
-			says:   []string{`policy\.hcl`, `line 3`, `hots`, `hosts`, `line 6`, `alow`, `line 11|line 9`},
+			policy: "allow \"one\" {\n  hosts = [\"a.test\"]\n  metods = [\"b.test\"]\n}\n\nalow \"two\" {\n}\n\nallow \"three\" {\n  hosts = [\"c.test\"]\n  methods = \"GET\"\n}\n",
+			says:   []string{`policy\.hcl`, `line 3`, `metods`, `"methods"`, `line 6`, `alow`, `line 11|line 9`},
 			long:   true,
 		},
 		{
@@ -64,8 +64,8 @@ func badInputs() []badInput {
 		{name: "missing authority", policy: "upstream {\n  ca_file = \"missing.pem\"\n}\n", says: []string{`missing\.pem`}, long: true},
 		{name: "unknown guard", policy: "require = [\"landlock-nett\"]\n", says: []string{`landlock-nett`, `landlock-net\b`}, long: true},
 		{name: "unknown flag", flags: []string{"--alow", "x"}, says: []string{`--alow`}},
-		{name: "malformed allow", flags: []string{"--allow", "GET"}, says: []string{`--allow`}, long: true},
-		{name: "log in a missing folder", flags: []string{"--audit", "missing/audit.jsonl"}, says: []string{`missing/audit\.jsonl|missing`}, user: true},
+		{name: "malformed allow", flags: []string{"--allow", "ftp://a.test/"}, says: []string{`--allow`}, long: true},
+		{name: "log where none can be made", flags: []string{"--audit", "/proc/missing/audit.jsonl"}, says: []string{`/proc/missing`}},
 		{name: "log that is a folder", flags: []string{"--audit", "/etc"}, says: []string{`/etc`}},
 		{name: "kernel without notification", wrap: []string{"no-notify"}, says: []string{`(?i)notif`}},
 		{name: "kernel without seccomp", wrap: []string{"no-seccomp"}, says: []string{`(?i)seccomp|notif`}},
@@ -156,11 +156,11 @@ func checkOneLine(t *testing.T, stderr string) {
 		if !strings.HasPrefix(line, "boundary: ") {
 			t.Errorf("stderr has a line that is not boundary's: %q", line)
 		}
-		if !strings.Contains(line, "audit") && !strings.Contains(line, "no policy") {
+		if !strings.Contains(line, " allowed, ") && !strings.Contains(line, "no policy found") {
 			errs = append(errs, line)
 		}
 	}
-	if len(errs) != 1 && strings.Count(stderr, "\n") != 1 {
+	if len(errs) != 1 {
 		t.Errorf("stderr has %d errors, want 1: %q", len(errs), stderr)
 	}
 }

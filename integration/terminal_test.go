@@ -1,7 +1,9 @@
 package integration
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"testing"
 
@@ -18,20 +20,17 @@ type terminal struct {
 // ends with the test.
 func openTerminal(t *testing.T, as mode) *terminal {
 	t.Helper()
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
 		t.Fatalf("open terminal: %v", err)
 	}
-	fd := int(master.Fd())
+	master := os.NewFile(uintptr(fd), "/dev/ptmx")
 	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
 		t.Fatalf("unlock terminal: %v", err)
 	}
 	number, err := unix.IoctlGetUint32(fd, unix.TIOCGPTN)
 	if err != nil {
 		t.Fatalf("read terminal's number: %v", err)
-	}
-	if err := unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: 41, Col: 97}); err != nil {
-		t.Fatalf("set terminal's size: %v", err)
 	}
 	name := fmt.Sprintf("/dev/pts/%d", number)
 	slave, err := os.OpenFile(name, os.O_RDWR|unix.O_NOCTTY, 0)
@@ -40,29 +39,39 @@ func openTerminal(t *testing.T, as mode) *terminal {
 	}
 	as.own(t, name)
 	tty := &terminal{master: master, slave: slave, screen: newOutput()}
+	tty.resize(t, 41, 97)
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
-		buffer := make([]byte, 4096)
-		for {
-			n, err := master.Read(buffer)
-			if err != nil {
-				return // EIO when the last one has closed the other end
-			}
-			if _, err := tty.screen.Write(buffer[:n]); err != nil {
-				return
-			}
-		}
+		// It ends when the master is closed, or with EIO when the last one has
+		// closed the other end: nothing to report.
+		_, _ = io.Copy(tty.screen, master)
 	}()
 	t.Cleanup(func() {
 		slave.Close()
-		<-read
 		master.Close()
+		<-read
 		if t.Failed() {
 			t.Logf("screen:\n%s", tty.screen)
 		}
 	})
 	return tty
+}
+
+// resize changes the terminal's size.
+func (tty *terminal) resize(t *testing.T, rows, columns uint16) {
+	t.Helper()
+	raw, err := tty.master.SyscallConn()
+	if err != nil {
+		t.Fatalf("use terminal: %v", err)
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) {
+		failed = unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, &unix.Winsize{Row: rows, Col: columns})
+	})
+	if err := errors.Join(err, failed); err != nil {
+		t.Fatalf("set terminal's size: %v", err)
+	}
 }
 
 // write types text.
@@ -123,9 +132,7 @@ func TestWindowSize(t *testing.T) {
 		script := `trap 'stty size; exit' WINCH; stty size; while :; do sleep 0.02; done`
 		r := session{as: as, policy: denyAll, terminal: tty.slave, command: []string{"bash", "-c", script}}.start(t)
 		at := tty.screen.await(t, 0, "41 97")
-		if err := unix.IoctlSetWinsize(int(tty.master.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 50, Col: 120}); err != nil {
-			t.Fatalf("set terminal's size: %v", err)
-		}
+		tty.resize(t, 50, 120)
 		tty.screen.await(t, at, "50 120")
 		if end := r.wait(); end.status != 0 {
 			t.Errorf("the status is %d, want 0", end.status)
@@ -150,7 +157,11 @@ func TestJobControl(t *testing.T) {
 		}
 		ended := make(chan error, 1)
 		go func() { ended <- shell.Wait() }()
-		t.Cleanup(func() { _ = shell.Process.Kill() }) // it has ended, unless the test failed
+		t.Cleanup(func() {
+			all := descendants(t, shell.Process.Pid)
+			_ = shell.Process.Kill() // it has ended, unless the test failed
+			all.kill()
+		})
 
 		at := tty.screen.await(t, 0, "prompt$ ")
 		tty.write(t, `$BOUNDARY exec --audit audit.jsonl -p policy.hcl -- sh -c 'echo rea""dy; read line; echo "got $line"'`+"\n")
@@ -166,11 +177,12 @@ func TestJobControl(t *testing.T) {
 		at = tty.screen.await(t, at, "prompt$ ")
 		tty.write(t, "$BOUNDARY exec --audit inner.jsonl -p policy.hcl -- bash --norc --noprofile -i\n")
 		at = tty.screen.await(t, at, "prompt$ ")
-		tty.write(t, "sleep 1000\n")
-		at = tty.screen.await(t, at, "sleep 1000\r\n")
+		tty.write(t, `sh -c 'echo ru""nning; exec sleep 1000'`+"\n")
+		at = tty.screen.await(t, at, "running\r\n")
 		tty.write(t, "\x1a")
 		at = tty.screen.await(t, at, "Stopped")
-		tty.write(t, "kill %1; wait; exit 4\n")
+		at = tty.screen.await(t, at, "prompt$ ")
+		tty.write(t, "kill -KILL %1; wait %1; exit 4\n")
 		at = tty.screen.await(t, at, "inner.jsonl")
 		tty.write(t, "echo status $?; exit 0\n")
 		tty.screen.await(t, at, "status 4\r\n")

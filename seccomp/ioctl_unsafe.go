@@ -17,7 +17,6 @@ const (
 
 	seccompUserNotifFlagContinue = 1
 	seccompUserNotifFdSyncWakeUp = 1
-	seccompAddfdFlagSend         = 2
 )
 
 // notifResp is struct seccomp_notif_resp (24 bytes).
@@ -69,10 +68,13 @@ func ioctlIDValid(fd int, id NotifID) error {
 	return ioctl(fd, seccompIoctlNotifIDValid, unsafe.Pointer(&id))
 }
 
-func ioctlAddFD(fd int, a *notifAddFD) error {
-	// ADDFD returns the new descriptor's number, which with
-	// SECCOMP_ADDFD_FLAG_SEND the kernel has already handed to the target.
-	return ioctl(fd, seccompIoctlNotifAddFD, unsafe.Pointer(a))
+// ioctlAddFD returns the new descriptor's number in the target.
+func ioctlAddFD(fd int, a *notifAddFD) (int, error) {
+	n, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), seccompIoctlNotifAddFD, uintptr(unsafe.Pointer(a)))
+	if errno != 0 {
+		return -1, errno
+	}
+	return int(n), nil
 }
 
 // ioctlSetFlags takes its flags by value, not by address (Linux 6.6).

@@ -148,27 +148,31 @@ func (l *Listener) send(r *notifResp) error {
 	}
 }
 
-// AddFD puts a duplicate of srcFD into the target and answers its call with
-// the new descriptor's number, in one step (SECCOMP_ADDFD_FLAG_SEND, 5.14).
-// The caller keeps srcFD.
-func (l *Listener) AddFD(id NotifID, srcFD int, cloexec bool) error {
-	a := notifAddFD{id: id, flags: seccompAddfdFlagSend, srcFD: uint32(srcFD)}
+// AddFD puts a duplicate of srcFD into the target and returns its number
+// there; the caller keeps srcFD and answers the call.
+//
+// SECCOMP_ADDFD_FLAG_SEND, which would answer in the same step, is not used:
+// a signal for this process (Go's preemption) in the middle of it leaves the
+// notification marked as answered, with the value 0 and no descriptor added.
+// Without the flag the kernel takes the request back, and it runs again.
+//
+// Errors: ErrTargetGone; EMFILE where the target's table is full.
+func (l *Listener) AddFD(id NotifID, srcFD int, cloexec bool) (int, error) {
+	a := notifAddFD{id: id, srcFD: uint32(srcFD)}
 	if cloexec {
 		a.newFDFlags = unix.O_CLOEXEC
 	}
 	for {
-		err := ioctlAddFD(l.fd, &a)
+		fd, err := ioctlAddFD(l.fd, &a)
 		switch err {
 		case nil:
-			return nil
+			return fd, nil
 		case unix.EINTR:
 			continue
-		case unix.ENOENT:
-			return ErrTargetGone
+		case unix.ENOENT, unix.ESRCH:
+			return -1, ErrTargetGone
 		default:
-			// EMFILE where the target's table is full: a plain errno, which
-			// the caller passes on.
-			return fmt.Errorf("add descriptor: %w", err)
+			return -1, fmt.Errorf("add descriptor: %w", err)
 		}
 	}
 }

@@ -21,7 +21,6 @@ const (
 	replyValue    replyKind = iota
 	replyErrno              // -1 and errno
 	replyContinue           // the kernel runs the call: see package doc
-	replyDone               // already answered, by AddFD
 )
 
 func value(v int64) reply         { return reply{kind: replyValue, val: v} }
@@ -147,8 +146,6 @@ func (s *Session) answer(c *call, r reply) {
 		err = s.listener.Fail(c.n.ID, r.errno)
 	case replyContinue:
 		err = s.listener.Continue(c.n.ID)
-	case replyDone:
-		return
 	}
 	if errors.Is(err, seccomp.ErrTargetGone) {
 		s.interrupted(c, r)

@@ -304,11 +304,12 @@ func (s *Session) sweep() {
 func (s *Session) sweepSockets(now bool) {
 	s.sweepMu.Lock()
 	defer s.sweepMu.Unlock()
-	held, ok := s.finder.(*heldFinder)
-	if !ok {
+	if getfd, ok := s.finder.(*getfdFinder); ok {
+		getfd.sweep()
 		s.surrogates.sweep()
 		return
 	}
+	held := s.finder.(*heldFinder)
 	gone := held.collect()
 	if now {
 		gone = append(gone, held.drop(0, func(k *heldSocket) bool { return s.surrogates.byInode(k.ino) != nil })...)

@@ -2,8 +2,6 @@ package supervisor
 
 import (
 	"golang.org/x/sys/unix"
-
-	"boundary/seccomp"
 )
 
 const (
@@ -52,14 +50,8 @@ func (c *call) makeSocket(domain, typ int, flags int32, proto int) reply {
 
 // give puts a duplicate of fd into the agent and answers with its number.
 func (c *call) give(fd int, flags int32) reply {
-	err := c.s.listener.AddFD(c.n.ID, fd, flags&unix.SOCK_CLOEXEC != 0)
-	if err == seccomp.ErrTargetGone {
-		return reply{kind: replyDone}
-	}
-	if err != nil {
-		return failWith(err)
-	}
-	return reply{kind: replyDone}
+	n, err := c.s.listener.AddFD(c.n.ID, fd, flags&unix.SOCK_CLOEXEC != 0)
+	return result(n, err)
 }
 
 // socketRefusal is what a kernel without that family, type or protocol says,

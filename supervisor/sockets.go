@@ -148,6 +148,20 @@ func (f *getfdFinder) duplicate(tid int, fd int32) (int, error) {
 	return dup, getfdError(err)
 }
 
+// sweep forgets the threads that have ended: their pidfds are readable
+// (pidfd_open(2)).
+func (f *getfdFinder) sweep() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for tid, p := range f.pidfds {
+		poll := []unix.PollFd{{Fd: int32(p), Events: unix.POLLIN}}
+		if n, err := unix.Poll(poll, 0); err == nil && n > 0 {
+			unix.Close(p)
+			delete(f.pidfds, tid)
+		}
+	}
+}
+
 // getfdError keeps EBADF, which is the agent's, and calls the rest a refusal.
 func getfdError(err error) error {
 	switch err {
