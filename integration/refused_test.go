@@ -62,9 +62,10 @@ func checkErrno(t *testing.T, printed, errno string, limit time.Duration) {
 	}
 }
 
-// TestDatagramRefused sends datagrams that no rule allows: EACCES from
-// connect, from the send, or on a connected socket from the receive after it,
-// and nothing arrives.
+// TestDatagramRefused sends datagrams that no rule allows: EACCES from a send
+// with an address. On a connected socket the send is native, and what the
+// program gets is an asynchronous error, as of an unreachable port. Nothing
+// arrives, and each is recorded.
 func TestDatagramRefused(t *testing.T) {
 	listener, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
@@ -75,7 +76,7 @@ func TestDatagramRefused(t *testing.T) {
 		t.Run(target, func(t *testing.T) {
 			eachMode(t, func(t *testing.T, as mode) {
 				end := session{as: as, command: []string{shop.agent(t), "udp", target}}.run(t)
-				if diff := cmp.Diff("connected EACCES\nunconnected EACCES\n", end.stdout); diff != "" {
+				if diff := cmp.Diff("connected ECONNRESET\nunconnected EACCES\n", end.stdout); diff != "" {
 					t.Errorf("sends (-want +got):\n%s", diff)
 				}
 			})
@@ -114,7 +115,12 @@ func TestSocketsRefused(t *testing.T) {
 			}
 		}
 		refused := end.records.of("refused", "")
-		for _, family := range []string{"AF_PACKET", "AF_VSOCK"} {
+		families := []string{"AF_PACKET", "AF_VSOCK"}
+		if as == docker {
+			// Docker's own profile refuses vsock first, with nobody asked.
+			families = families[:1]
+		}
+		for _, family := range families {
 			if !mentions(refused, family) {
 				t.Errorf("no record says that %s was refused", family)
 			}

@@ -147,7 +147,7 @@ func TestJobControl(t *testing.T) {
 		tty := openTerminal(t, as)
 		dir := as.dir(t)
 		as.write(t, dir+"/policy.hcl", denyAll)
-		shell := commandIn(t, as, dir, []string{program(t, "bash"), "--norc", "--noprofile", "-i"})
+		shell := commandIn(t, as, dir, []string{program(t, "bash"), "--norc", "--noprofile", "--noediting", "-i"})
 		shell.Env = append(shell.Env, "PS1=prompt$ ", "BOUNDARY="+shop.boundary(t))
 		shell.Stdin, shell.Stdout, shell.Stderr = tty.slave, tty.slave, tty.slave
 		shell.SysProcAttr.Setpgid = false
@@ -175,14 +175,14 @@ func TestJobControl(t *testing.T) {
 		at = tty.screen.await(t, at, "got hello")
 
 		at = tty.screen.await(t, at, "prompt$ ")
-		tty.write(t, "$BOUNDARY exec --audit inner.jsonl -p policy.hcl -- bash --norc --noprofile -i\n")
+		tty.write(t, "$BOUNDARY exec --audit inner.jsonl -p policy.hcl -- bash --norc --noprofile --noediting -i\n")
 		at = tty.screen.await(t, at, "prompt$ ")
 		tty.write(t, `sh -c 'echo ru""nning; exec sleep 1000'`+"\n")
 		at = tty.screen.await(t, at, "running\r\n")
 		tty.write(t, "\x1a")
 		at = tty.screen.await(t, at, "Stopped")
 		at = tty.screen.await(t, at, "prompt$ ")
-		tty.write(t, "kill -KILL %1; wait %1; exit 4\n")
+		tty.write(t, "disown -a; exit 4\n")
 		at = tty.screen.await(t, at, "inner.jsonl")
 		tty.write(t, "echo status $?; exit 0\n")
 		tty.screen.await(t, at, "status 4\r\n")

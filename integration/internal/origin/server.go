@@ -119,7 +119,7 @@ func listener(l net.Listener) (net.Listener, error) {
 func (s *Server) serve(l net.Listener, idle time.Duration, run func(*http.Server, net.Listener) error) {
 	server := &http.Server{
 		Handler:           http.HandlerFunc(s.record),
-		ReadHeaderTimeout: time.Minute,
+		ReadHeaderTimeout: idle, // of a connection that was never used, too
 		IdleTimeout:       idle,
 		ErrorLog:          discard(),
 	}
