@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -76,14 +75,11 @@ func (f *heldFinder) settled(ino inode) {
 	}
 }
 
-// Collection: nobody tells the supervisor that the agent closed a socket
-// which it never connected.
-const (
-	collectEvery = time.Second
-	// A socket can be in nobody's table for a moment: between its making
-	// and ADDFD, or under way in a SCM_RIGHTS message.
-	collectAfter = 3
-)
+// collectAfter is in how many looks in a row no process must have a socket
+// before its duplicate is closed: nobody tells the supervisor that the agent
+// closed one which it never connected, and it can be in nobody's table for a
+// moment, between its making and ADDFD, or under way in a SCM_RIGHTS message.
+const collectAfter = 3
 
 // collectPort closes the duplicates that are bound to a port which the agent
 // wants and that no process holds any more, and says whether there was one.

@@ -36,7 +36,6 @@ type processes struct {
 
 type processSnapshot struct {
 	key  processKey
-	tgid int
 	proc *process
 }
 
@@ -80,28 +79,21 @@ func (p *processes) lookup(tid, depth int) *process {
 		start: stat.start, startCode: stat.startCode, startStack: stat.startStack,
 		argStart: stat.argStart, ppid: stat.ppid, exe: exe,
 	}
-	tgid := tid
-	old := p.cache[tid]
-	if old != nil {
-		tgid = old.tgid
-	} else if tgid, err = seccomp.ThreadGroup(tid); err != nil {
-		return unknownProcess(tid)
-	}
 	if stat.ppid > 1 && stat.ppid != p.launcher && stat.ppid != os.Getpid() && depth > 0 {
 		key.parent = p.lookup(stat.ppid, depth-1)
 	}
-	if old != nil && old.key == key {
+	if old := p.cache[tid]; old != nil && old.key == key {
 		return old.proc
 	}
-	// A thread id that is used anew can belong to another process.
-	if tgid, err = seccomp.ThreadGroup(tid); err != nil {
+	tgid, err := seccomp.ThreadGroup(tid)
+	if err != nil {
 		return unknownProcess(tid)
 	}
 	proc := p.snapshot(tgid, stat, exe, key.parent)
 	if len(p.cache) >= maxProcesses {
 		clear(p.cache)
 	}
-	p.cache[tid] = &processSnapshot{key: key, tgid: tgid, proc: proc}
+	p.cache[tid] = &processSnapshot{key: key, proc: proc}
 	return proc
 }
 
