@@ -91,14 +91,12 @@ func lookupUser(name string) (account, error) {
 			return account{}, fmt.Errorf("--user: no user %q", name)
 		}
 	}
-	cred := &supervisor.Credential{}
-	for text, id := range map[string]*uint32{u.Uid: &cred.Uid, u.Gid: &cred.Gid} {
-		n, err := strconv.ParseUint(text, 10, 32)
-		if err != nil {
-			return account{}, fmt.Errorf("--user %s: %w", name, err)
-		}
-		*id = uint32(n)
+	uid, uidErr := strconv.ParseUint(u.Uid, 10, 32)
+	gid, gidErr := strconv.ParseUint(u.Gid, 10, 32)
+	if err := errors.Join(uidErr, gidErr); err != nil {
+		return account{}, fmt.Errorf("--user %s: %w", name, err)
 	}
+	cred := &supervisor.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 	groups, err := u.GroupIds()
 	if err != nil {
 		return account{}, fmt.Errorf("--user %s: %w", name, err)
