@@ -86,6 +86,7 @@ func (c *call) connectTCP(k *socket, addr sockaddr) reply {
 		return failWith(err)
 	}
 	if r, ok := c.s.repeats.take(k.ino, dialled); ok {
+		c.connecting = &connecting{k.ino, dialled} // it may be interrupted again
 		return r
 	}
 	c.s.peers.remember(k.ino, inetSockaddr(k.domain, dialled))

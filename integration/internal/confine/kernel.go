@@ -64,3 +64,38 @@ func seccompFilter() (*libseccomp.ScmpFilter, libseccomp.ScmpSyscall, error) {
 	}
 	return filter, call, nil
 }
+
+// withoutCalls returns a filter under which some system calls do not exist.
+func withoutCalls(names ...string) (*libseccomp.ScmpFilter, error) {
+	filter, err := libseccomp.NewFilter(libseccomp.ActAllow)
+	if err != nil {
+		return nil, fmt.Errorf("make filter: %w", err)
+	}
+	for _, name := range names {
+		call, err := libseccomp.GetSyscallFromName(name)
+		if err != nil {
+			return nil, fmt.Errorf("find %s: %w", name, err)
+		}
+		if err := filter.AddRule(call, libseccomp.ActErrno.SetReturnCode(int16(unix.ENOSYS))); err != nil {
+			return nil, fmt.Errorf("add rule for %s: %w", name, err)
+		}
+	}
+	return filter, nil
+}
+
+// noKillable returns a filter under which seccomp(2) knows no
+// WAIT_KILLABLE_RECV, as before Linux 5.19.
+func noKillable() (*libseccomp.ScmpFilter, error) {
+	filter, call, err := seccompFilter()
+	if err != nil {
+		return nil, err
+	}
+	const waitKillable = 1 << 5 // SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+	err = filter.AddRuleConditional(call, libseccomp.ActErrno.SetReturnCode(int16(unix.EINVAL)), []libseccomp.ScmpCondition{
+		{Argument: 1, Op: libseccomp.CompareMaskedEqual, Operand1: waitKillable, Operand2: waitKillable},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("add rule for seccomp: %w", err)
+	}
+	return filter, nil
+}

@@ -4,8 +4,10 @@
 //	confine PROFILE COMMAND [ARG…]
 //
 // PROFILE is `docker` (what Docker gives a container whose user is not root),
-// `no-notify` (a kernel older than 5.0, without user notification) or
-// `no-seccomp` (a kernel built without seccomp).
+// `no-notify` (a kernel older than 5.0, without user notification),
+// `no-seccomp` (a kernel built without seccomp), `no-landlock`, `no-getfd`
+// (before 5.6, without pidfd_getfd) or `no-killable` (before 5.19, where a
+// signal makes a trapped call run twice).
 //
 // It sets no_new_privs, installs the filter and executes COMMAND in its own
 // place, so the process keeps its number.
@@ -30,7 +32,7 @@ func main() {
 // run returns only where the command could not be started.
 func run(args []string) error {
 	if len(args) < 2 {
-		return fmt.Errorf("usage: confine docker|no-notify|no-seccomp COMMAND [ARG…]")
+		return fmt.Errorf("usage: confine PROFILE COMMAND [ARG…]")
 	}
 	path, err := exec.LookPath(args[1])
 	if err != nil {
@@ -55,6 +57,12 @@ func profile(name string) (*libseccomp.ScmpFilter, error) {
 		return noNotify()
 	case "no-seccomp":
 		return noSeccomp()
+	case "no-landlock":
+		return withoutCalls("landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self")
+	case "no-getfd":
+		return withoutCalls("pidfd_getfd")
+	case "no-killable":
+		return noKillable()
 	}
 	return nil, fmt.Errorf("no profile is named %q", name)
 }
