@@ -54,6 +54,9 @@ func (c *call) bindTCP(k *socket, addr sockaddr) reply {
 	if want.Port() > 0 && want.Port() < 1024 && c.process().record.UID != 0 && c.s.root {
 		return fail(unix.EACCES) // the supervisor may, the agent's user may not
 	}
+	if r, ok := c.s.repeats.again(c, k.ino, want); ok {
+		return r
+	}
 	to := c.s.narrow(k, want)
 	err = c.bindTo(k, to)
 	if err == unix.EADDRINUSE {
@@ -64,7 +67,9 @@ func (c *call) bindTCP(k *socket, addr sockaddr) reply {
 	if err == nil && want.Addr().IsUnspecified() {
 		c.s.listeners.narrow(k.ino, wildcardOf(k))
 	}
-	return result(0, err)
+	r := result(0, err)
+	c.s.repeats.note(c, k.ino, want, r)
+	return r
 }
 
 // wildcardOf is which families the socket serves from the wildcard address.

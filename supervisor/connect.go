@@ -85,8 +85,7 @@ func (c *call) connectTCP(k *socket, addr sockaddr) reply {
 	if err != nil {
 		return failWith(err)
 	}
-	if r, ok := c.s.repeats.take(k.ino, dialled); ok {
-		c.connecting = &connecting{k.ino, dialled} // it may be interrupted again
+	if r, ok := c.s.repeats.again(c, k.ino, dialled); ok {
 		return r
 	}
 	c.s.peers.remember(k.ino, inetSockaddr(k.domain, dialled))
@@ -95,7 +94,7 @@ func (c *call) connectTCP(k *socket, addr sockaddr) reply {
 		c.s.peers.forget(k.ino)
 	} else if r.kind == replyValue || r.errno == unix.EINPROGRESS {
 		c.s.finder.settled(k.ino)
-		c.connecting = &connecting{k.ino, dialled}
+		c.s.repeats.note(c, k.ino, dialled, r)
 	}
 	return r
 }

@@ -48,13 +48,11 @@ func errnoOf(err error) unix.Errno {
 
 // call is one trapped system call on its way to an answer.
 type call struct {
-	// connecting is set by a connect that was carried out: see repeats.
-	connecting *connecting
-	s          *Session
-	n          seccomp.Notif
-	name       string // of the system call
-	leader     bool   // this goroutine receives; see mayBlock
-	proc       *process
+	s      *Session
+	n      seccomp.Notif
+	name   string // of the system call
+	leader bool   // this goroutine receives; see mayBlock
+	proc   *process
 }
 
 func (c *call) arg(n int) uint64 { return c.n.Data.Args[n] }
@@ -147,9 +145,7 @@ func (s *Session) answer(c *call, r reply) {
 	case replyContinue:
 		err = s.listener.Continue(c.n.ID)
 	}
-	if errors.Is(err, seccomp.ErrTargetGone) {
-		s.interrupted(c, r)
-	} else if err != nil {
+	if err != nil && !errors.Is(err, seccomp.ErrTargetGone) {
 		s.log.WithError(err).Error("answer lost")
 	}
 }

@@ -3,6 +3,9 @@ package supervisor
 import (
 	"net/netip"
 	"sync"
+	"time"
+
+	"boundary/seccomp"
 )
 
 // peers remembers which address an agent dialled on a socket, so that
@@ -50,49 +53,65 @@ func (p *peers) of(ino inode) (sockaddr, bool) {
 	return a, ok
 }
 
-// repeats recognises a connect that the kernel runs twice: without
+// repeats recognises a connect or a bind that the kernel runs twice: without
 // WAIT_KILLABLE_RECV (before Linux 5.19) a signal, such as Go's preemption,
 // interrupts a call that the supervisor has already carried out, and the
-// second run would be told EISCONN or EALREADY.
+// second run would be told EISCONN, EALREADY or EINVAL.
+//
+// That an answer was taken does not say that it arrived: a signal at the same
+// moment wins (kernel/seccomp.c, seccomp_do_user_notification). So each
+// connect is remembered for a moment, and the same thread at the same place
+// with the same arguments gets the same answer again.
 type repeats struct {
 	mu   sync.Mutex
-	done map[inode]repeat // guarded by mu
+	on   bool                  // guarded by mu
+	done map[uint32]repeatable // guarded by mu, by thread id
 }
 
-type repeat struct {
+// repeatable is a call that was carried out.
+type repeatable struct {
+	ino     inode
 	dialled netip.AddrPort
-	reply   reply
+	at      seccomp.Data
+	answer  reply
+	when    time.Time
 }
 
-func newRepeats() *repeats { return &repeats{done: map[inode]repeat{}} }
+// repeatWithin is longer than a signal takes to be handled, and shorter than
+// it takes a program to ask once more by itself.
+const repeatWithin = 20 * time.Millisecond
 
-func (r *repeats) note(ino inode, dialled netip.AddrPort, answer reply) {
+func newRepeats() *repeats { return &repeats{done: map[uint32]repeatable{}} }
+
+// enable is for kernels without WAIT_KILLABLE_RECV.
+func (r *repeats) enable() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.on = true
+}
+
+func (r *repeats) note(c *call, ino inode, dialled netip.AddrPort, answer reply) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.on {
+		return
+	}
 	if len(r.done) >= maxPeers {
 		clear(r.done)
 	}
-	r.done[ino] = repeat{dialled, answer}
+	r.done[c.n.PID] = repeatable{ino, dialled, c.n.Data, answer, time.Now()}
 }
 
-// take returns the answer that a first run of the same connect did not get.
-func (r *repeats) take(ino inode, dialled netip.AddrPort) (reply, bool) {
+// again returns the answer that a first run of the same connect may not have
+// got.
+func (r *repeats) again(c *call, ino inode, dialled netip.AddrPort) (reply, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	done, ok := r.done[ino]
-	delete(r.done, ino)
-	return done.reply, ok && done.dialled == dialled
-}
-
-// connecting is what a call has connected, should its answer not arrive.
-type connecting struct {
-	ino     inode
-	dialled netip.AddrPort
-}
-
-// interrupted is called when an answer found nobody waiting.
-func (s *Session) interrupted(c *call, r reply) {
-	if c.connecting != nil {
-		s.repeats.note(c.connecting.ino, c.connecting.dialled, r)
+	done, ok := r.done[c.n.PID]
+	if !ok || done.ino != ino || done.dialled != dialled || done.at != c.n.Data || time.Since(done.when) > repeatWithin {
+		return reply{}, false
 	}
+	done.when = time.Now() // this answer may be lost too
+	r.done[c.n.PID] = done
+	return done.answer, true
 }

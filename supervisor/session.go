@@ -124,9 +124,12 @@ func (s *Session) start(l *Launcher, cfg Config, dir string) error {
 	p := &plan{
 		Path: cfg.Path, Argv: cfg.Command, Env: env, Programs: programs, Landlock: m.landlock, DropCaps: s.root,
 	}
-	fd, _, err := l.prepare(p)
+	fd, killable, err := l.prepare(p)
 	if err != nil {
 		return explainLaunch(err)
+	}
+	if !killable {
+		s.repeats.enable()
 	}
 	if s.listener, err = seccomp.NewListener(fd); err != nil {
 		return fmt.Errorf("%w (a security module may forbid it)", err)
