@@ -60,6 +60,7 @@ type Session struct {
 	repeats    *repeats
 	listeners  *listeners
 	surrogates *surrogates
+	sources    *sources
 	unixNames  *unixNames
 
 	sweepMu sync.Mutex // one sweep at a time
@@ -78,7 +79,7 @@ func Run(l *Launcher, cfg Config) (int, error) {
 	s := &Session{
 		policy: cfg.Policy, audit: cfg.Audit, terminal: cfg.Terminal, log: cfg.Log, root: os.Geteuid() == 0,
 		handlers: newHandlers(), procs: newProcesses(), names: newNames(), peers: newPeers(), repeats: newRepeats(),
-		listeners: newListeners(), surrogates: newSurrogates(), unixNames: newUnixNames(), broken: make(chan error, 1),
+		listeners: newListeners(), surrogates: newSurrogates(), sources: newSources(), unixNames: newUnixNames(), broken: make(chan error, 1),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	defer s.cancel()

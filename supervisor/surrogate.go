@@ -250,8 +250,7 @@ func (sur *surrogate) alive(probe int) bool {
 
 func (sur *surrogate) close() {
 	sur.mu.Lock()
-	relays := sur.relays
-	already := sur.closed
+	relays, port, already := sur.relays, sur.local.Port(), sur.closed
 	sur.closed, sur.relays = true, nil
 	sur.mu.Unlock()
 	if already {
@@ -260,7 +259,7 @@ func (sur *surrogate) close() {
 	t := sur.s.surrogates
 	t.mu.Lock()
 	delete(t.byIno, sur.ino)
-	t.unbind(sur)
+	t.unbind(sur, port)
 	t.mu.Unlock()
 	for _, r := range relays {
 		r.conn.Close()

@@ -5,6 +5,8 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -65,15 +67,13 @@ func (t *surrogates) taken(at netip.AddrPort) bool {
 	return slices.ContainsFunc(t.bound[at.Port()], func(b binding) bool { return overlap(b.at, at.Addr()) })
 }
 
-// unbind is called with mu held.
-func (t *surrogates) unbind(sur *surrogate) {
-	for port, list := range t.bound {
-		list = slices.DeleteFunc(list, func(b binding) bool { return b.sur == sur })
-		if len(list) == 0 {
-			delete(t.bound, port)
-		} else {
-			t.bound[port] = list
-		}
+// unbind takes the surrogate from its port. It is called with mu held.
+func (t *surrogates) unbind(sur *surrogate, port uint16) {
+	list := slices.DeleteFunc(t.bound[port], func(b binding) bool { return b.sur == sur })
+	if len(list) == 0 {
+		delete(t.bound, port)
+	} else {
+		t.bound[port] = list
 	}
 }
 
@@ -247,27 +247,71 @@ func (sur *surrogate) drainTo(peer netip.AddrPort) {
 	})
 }
 
-// sourceFor is the address from which the machine would send to dst. No packet
-// is sent to find out. Names and name servers are always reachable: the
-// supervisor answers for them.
-func (s *Session) sourceFor(dst netip.AddrPort) (netip.Addr, unix.Errno) {
-	if dst.Addr().IsLoopback() {
-		return dst.Addr(), 0
+// sources remembers for a moment from which address the machine would send.
+type sources struct {
+	mu    sync.Mutex
+	known map[netip.Addr]source // guarded by mu
+}
+
+type source struct {
+	addr  netip.Addr
+	errno unix.Errno
+	until time.Time
+}
+
+// sourceCache is how long a route is taken to stay as it was.
+const sourceCache = 2 * time.Second
+
+func newSources() *sources { return &sources{known: map[netip.Addr]source{}} }
+
+// to is the address from which the machine would send to dst. No packet is
+// sent to find out.
+func (s *sources) to(dst netip.Addr) (netip.Addr, unix.Errno) {
+	now := time.Now()
+	s.mu.Lock()
+	known, ok := s.known[dst]
+	s.mu.Unlock()
+	if ok && now.Before(known.until) {
+		return known.addr, known.errno
 	}
-	if dst.Addr().IsUnspecified() {
-		return netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0
+	known = source{until: now.Add(sourceCache)}
+	known.addr, known.errno = routeTo(dst)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.known) >= maxPeers {
+		clear(s.known)
 	}
-	port := max(dst.Port(), 1)
-	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(dst.Addr(), port)))
+	s.known[dst] = known
+	return known.addr, known.errno
+}
+
+// routeTo asks the kernel, by connecting a UDP socket of our own.
+func routeTo(dst netip.Addr) (netip.Addr, unix.Errno) {
+	const anyPort = 1
+	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(dst, anyPort)))
 	if err != nil {
-		if dst.Addr().Is4() && (synthetic(dst.Addr()) || dst.Port() == portDNS) {
-			return netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0
-		}
-		if dst.Port() == portDNS {
-			return netip.IPv6Loopback(), 0
-		}
 		return netip.Addr{}, errnoOf(err)
 	}
 	defer conn.Close()
 	return conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap(), 0
+}
+
+// sourceFor is the local address that a surrogate shows once it is connected
+// to dst. Names and name servers are always reachable: the supervisor answers
+// for them.
+func (s *Session) sourceFor(dst netip.AddrPort) (netip.Addr, unix.Errno) {
+	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	switch {
+	case dst.Addr().IsLoopback():
+		return dst.Addr(), 0
+	case dst.Addr().IsUnspecified():
+		return loopback, 0
+	case dst.Addr().Is6():
+		loopback = netip.IPv6Loopback()
+	}
+	addr, errno := s.sources.to(dst.Addr())
+	if errno != 0 && (synthetic(dst.Addr()) || dst.Port() == portDNS) {
+		return loopback, 0
+	}
+	return addr, errno
 }
