@@ -81,8 +81,9 @@ func checkFlood(t *testing.T, requests records) {
 
 // usage is what a process holds.
 type usage struct {
-	descriptors int // -1 where only root could count them
-	memory      int // resident, KiB
+	descriptors int    // -1 where only root could count them
+	kinds       string // how many of each kind
+	memory      int    // resident, KiB
 }
 
 // near reports an error while there is more in use than before a load, apart
@@ -90,7 +91,7 @@ type usage struct {
 func (u usage) near(before usage) error {
 	const moreDescriptors, moreMemory = 4, 32 << 10
 	if u.descriptors > before.descriptors+moreDescriptors {
-		return fmt.Errorf("%d descriptors are open, %d before", u.descriptors, before.descriptors)
+		return fmt.Errorf("%d descriptors are open, %d before:\n%s\nbefore:\n%s", u.descriptors, before.descriptors, u.kinds, before.kinds)
 	}
 	if u.memory > before.memory+moreMemory {
 		return fmt.Errorf("%d KiB are resident, %d before", u.memory, before.memory)
@@ -118,15 +119,16 @@ func usageOf(t *testing.T, pid int, settled bool) usage {
 	if os.Getuid() != 0 {
 		return now // the supervisor is not dumpable, so only root may look
 	}
-	now.descriptors = len(descriptorsOf(t, pid))
+	now.count(t, pid)
 	if !settled {
 		return now
 	}
 	// Pooled connections go when the origin closes them, after a second.
 	since := time.Now()
 	eventually(t, patience, func() error {
-		if count := len(descriptorsOf(t, pid)); count != now.descriptors {
-			now.descriptors, since = count, time.Now()
+		last := now.descriptors
+		if now.count(t, pid); now.descriptors != last {
+			since = time.Now()
 		}
 		if quiet := time.Since(since); quiet < 1500*time.Millisecond {
 			return fmt.Errorf("the descriptors have been %d for only %v", now.descriptors, quiet)
@@ -134,4 +136,16 @@ func usageOf(t *testing.T, pid int, settled bool) usage {
 		return nil
 	})
 	return now
+}
+
+// count counts the descriptors of a process.
+func (u *usage) count(t *testing.T, pid int) {
+	t.Helper()
+	kinds := map[string]int{}
+	open := descriptorsOf(t, pid)
+	for _, target := range open {
+		kind, _, _ := strings.Cut(target, ":[") // a socket's or a pipe's inode
+		kinds[kind]++
+	}
+	u.descriptors, u.kinds = len(open), fmt.Sprint(kinds)
 }

@@ -78,8 +78,9 @@ func checkBound(t *testing.T, port string, want []string) {
 	}
 	pattern := regexp.MustCompile(`\d+: ([0-9A-F]+):` + fmt.Sprintf("%04X", number) + ` [0-9A-F]+:0000 0A `)
 	found := 0
-	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		text, err := os.ReadFile(table)
+	for _, table := range []string{"tcp", "tcp6"} {
+		// Not /proc/net: that is the main thread's, which may be a world's.
+		text, err := os.ReadFile("/proc/thread-self/net/" + table)
 		if err != nil {
 			t.Fatalf("read connections: %v", err)
 		}

@@ -121,7 +121,8 @@ func TestSocketsRefused(t *testing.T) {
 			families = families[:1]
 		}
 		for _, family := range families {
-			if !mentions(refused, family) {
+			// Docker's own filter has AF_VSOCK refused before boundary hears of it.
+			if !mentions(refused, family) && (as != docker || family != "AF_VSOCK") {
 				t.Errorf("no record says that %s was refused", family)
 			}
 		}

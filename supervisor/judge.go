@@ -68,7 +68,9 @@ func (j judge) Lookup(ctx context.Context, host string, port uint16) ([]netip.Ad
 func (j judge) Done(req *tlsproxy.Request, res tlsproxy.Result) {
 	ms := float64(res.Duration) / float64(time.Millisecond)
 	r := requestRecord(req, policies.Decision{})
-	r.Decision = audit.Allow
+	if !res.Denied {
+		r.Decision = audit.Allow
+	}
 	r.Status = res.Status
 	r.BytesSent, r.BytesReceived, r.DurationMS = &res.Sent, &res.Received, &ms
 	if res.Upstream.IsValid() {

@@ -274,8 +274,9 @@ func (s *Session) record(r *audit.Record) error {
 		s.log.WithError(err).Error("audit record not written")
 		return err
 	}
-	// Names are asked for before each connection, which says it better.
-	if r.Decision == audit.Deny && r.Event != audit.DNS {
+	// Names are asked for before each connection, which says it better; how a
+	// request ended comes after its denial.
+	if r.Decision == audit.Deny && r.Event != audit.DNS && r.DurationMS == nil {
 		s.terminal.Denied(r)
 	}
 	return nil
