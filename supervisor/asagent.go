@@ -37,23 +37,8 @@ func (s *Session) asAgent(c *call, job func() error) error {
 	})
 }
 
-// asAgentIn does something as asAgent does, in a working directory and under
-// a file mode mask.
-func (s *Session) asAgentIn(c *call, dir *os.File, umask int, job func() error) error {
-	return onThread(func() error {
-		if err := unix.Unshare(unix.CLONE_FS); err != nil {
-			return err
-		}
-		if err := unix.Fchdir(int(dir.Fd())); err != nil {
-			return err
-		}
-		unix.Umask(umask)
-		return s.asAgent(c, job)
-	})
-}
-
 // onThread runs job on a thread of its own, which ends with it: what the job
-// changes of the thread (credentials, directory) is gone then.
+// changes of the thread (its credentials) is gone then.
 func onThread(job func() error) error {
 	done := make(chan error)
 	go func() {

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"net/http"
 	"net/netip"
 	"strings"
 	"time"
@@ -27,6 +28,8 @@ func (j judge) Request(_ context.Context, req *tlsproxy.Request) (tlsproxy.Verdi
 	r := requestRecord(req, d)
 	if d.Allowed {
 		r.Decision = audit.Allow
+	} else {
+		r.Status = http.StatusForbidden
 	}
 	if err := j.s.record(r); err != nil {
 		return tlsproxy.Verdict{}, err

@@ -72,10 +72,14 @@ func (c *call) mayBlock() {
 	}
 }
 
-// process says who calls, and looks it up once a call.
+// process says who calls, and looks it up once a call. Where the caller is gone
+// meanwhile its thread id may be another's, so nothing is said of it.
 func (c *call) process() *process {
 	if c.proc == nil {
 		c.proc = c.s.procs.of(c.tid())
+		if !c.valid() {
+			c.proc = unknownProcess(c.tid())
+		}
 	}
 	return c.proc
 }

@@ -84,6 +84,7 @@ func Run(l *Launcher, cfg Config) (int, error) {
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	defer s.cancel()
 	closeInherited(stageFD)
+	unix.Umask(0) // for bindMasked; files of our own are made with a mode of their own
 	s.resolver = newResolver(s)
 	dir, err := trustDir(cfg.Audit.Session())
 	if err != nil {

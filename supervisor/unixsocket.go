@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -17,26 +19,41 @@ import (
 // unixNames are the unix socket addresses that processes of the session bound.
 type unixNames struct {
 	mu       sync.Mutex
-	files    map[fileID]bool // guarded by mu
-	abstract map[string]bool // guarded by mu
+	files    map[fileID]bool  // guarded by mu
+	abstract map[string]inode // guarded by mu: the socket that bound the name
 }
 
-type fileID struct{ dev, ino uint64 }
+// fileID names a file for good: inode numbers are used again, but not for two
+// files that were born at the same moment.
+type fileID struct {
+	dev, ino uint64
+	born     unix.StatxTimestamp
+}
+
+// maxUnixNames bounds what an agent that binds without end can make the
+// supervisor hold. Past it all is forgotten, and reachable by rule only.
+const maxUnixNames = 1 << 16
 
 func newUnixNames() *unixNames {
-	return &unixNames{files: map[fileID]bool{}, abstract: map[string]bool{}}
+	return &unixNames{files: map[fileID]bool{}, abstract: map[string]inode{}}
 }
 
 func (u *unixNames) addFile(id fileID) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if len(u.files) >= maxUnixNames {
+		clear(u.files)
+	}
 	u.files[id] = true
 }
 
-func (u *unixNames) addAbstract(name string) {
+func (u *unixNames) addAbstract(name string, ino inode) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.abstract[name] = true
+	if len(u.abstract) >= maxUnixNames {
+		clear(u.abstract)
+	}
+	u.abstract[name] = ino
 }
 
 func (u *unixNames) hasFile(id fileID) bool {
@@ -45,10 +62,56 @@ func (u *unixNames) hasFile(id fileID) bool {
 	return u.files[id]
 }
 
-func (u *unixNames) hasAbstract(name string) bool {
+// owns says whether a name is that of one of the session's own sockets. A name
+// that was given up can be taken by a program outside, with another socket.
+func (u *unixNames) owns(name string, holders []inode) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.abstract[name]
+	ino, ok := u.abstract[name]
+	return ok && slices.Contains(holders, ino)
+}
+
+// abstractHolders asks /proc/net/unix (proc_pid_net(5)) which sockets can be
+// reached by an abstract name: listeners and datagram sockets, one of each type
+// at most. A connection that a listener accepted has the name too. Each NUL of
+// a name is written "@" there.
+func abstractHolders(name string) ([]inode, error) {
+	table, err := os.ReadFile("/proc/self/net/unix")
+	if err != nil {
+		return nil, unix.EACCES
+	}
+	const (
+		flagsField, typeField, inodeField, pathField = 3, 4, 6, 7
+		listens, datagram                            = "00010000", "0002" // __SO_ACCEPTCON, SOCK_DGRAM
+	)
+	want := "@" + strings.ReplaceAll(name, "\x00", "@")
+	var holders []inode
+	for line := range strings.Lines(string(table)) {
+		before, path, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " @")
+		fields := strings.Fields(before)
+		if "@"+path != want || len(fields) != pathField || fields[flagsField] != listens && fields[typeField] != datagram {
+			continue
+		}
+		if n, err := strconv.ParseUint(fields[inodeField], 10, 64); err == nil {
+			holders = append(holders, inode(n))
+		}
+	}
+	return holders, nil
+}
+
+// fileIDOf identifies an open file, and says whether it is a socket. A file
+// system that knows no time of birth identifies nothing.
+func fileIDOf(fd int, path string) (id fileID, isSocket bool, err error) {
+	var st unix.Statx_t
+	const mask = unix.STATX_TYPE | unix.STATX_INO | unix.STATX_BTIME
+	if err := unix.Statx(fd, path, unix.AT_EMPTY_PATH|unix.AT_SYMLINK_NOFOLLOW, mask, &st); err != nil {
+		return fileID{}, false, err
+	}
+	isSocket = st.Mode&unix.S_IFMT == unix.S_IFSOCK
+	if st.Mask&unix.STATX_BTIME == 0 {
+		return fileID{}, isSocket, nil
+	}
+	return fileID{dev: unix.Mkdev(st.Dev_major, st.Dev_minor), ino: st.Ino, born: st.Btime}, isSocket, nil
 }
 
 // unixTarget is the peer that an agent means, found once.
@@ -77,21 +140,24 @@ func (c *call) unixTarget(addr sockaddr) (*unixTarget, error) {
 	}
 	if addr[sunPath] == 0 {
 		name := string(addr[sunPath+1:])
-		return &unixTarget{addr: addr, shown: "@" + name, own: c.s.unixNames.hasAbstract(name)}, nil
+		holders, err := abstractHolders(name)
+		if err == nil && len(holders) == 0 {
+			err = unix.ECONNREFUSED // nobody has it: no denial
+		}
+		return &unixTarget{addr: addr, shown: "@" + name, own: c.s.unixNames.owns(name, holders)}, err
 	}
 	path, _, _ := bytes.Cut(addr[sunPath:], []byte{0})
 	file, err := c.openInView(string(path))
 	if err != nil {
 		return nil, err
 	}
-	var st unix.Stat_t
-	if err := unix.Fstat(int(file.Fd()), &st); err != nil {
+	id, isSocket, err := fileIDOf(int(file.Fd()), "")
+	if err == nil && !isSocket {
+		err = unix.ECONNREFUSED
+	}
+	if err != nil {
 		file.Close()
 		return nil, err
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFSOCK {
-		file.Close()
-		return nil, unix.ECONNREFUSED
 	}
 	shown, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(int(file.Fd())))
 	if err != nil {
@@ -100,7 +166,7 @@ func (c *call) unixTarget(addr sockaddr) (*unixTarget, error) {
 	}
 	return &unixTarget{
 		addr: pathSockaddr("/proc/self/fd/" + strconv.Itoa(int(file.Fd()))), shown: shown,
-		own: c.s.unixNames.hasFile(fileID{uint64(st.Dev), st.Ino}), file: file,
+		own: c.s.unixNames.hasFile(id), file: file,
 	}, nil
 }
 
@@ -219,8 +285,7 @@ func (c *call) allowedUnix(addr sockaddr) (*unixTarget, reply) {
 	return target, reply{}
 }
 
-// bindUnix binds with the copied address, from the agent's own directory and
-// under its file mode mask, so that the file is as it would have been.
+// bindUnix binds with the copied address.
 func (c *call) bindUnix(k *socket, addr sockaddr) reply {
 	if addr.family() != unix.AF_UNIX || len(addr) > maxSunLen {
 		return fail(unix.EINVAL)
@@ -234,46 +299,40 @@ func (c *call) bindUnix(k *socket, addr sockaddr) reply {
 	if err := seccomp.Bind(k.fd, addr); err != nil {
 		return failWith(err)
 	}
-	if sa, err := unix.Getsockname(k.fd); err == nil {
+	if len(addr) > sunPath {
+		c.s.unixNames.addAbstract(string(addr[sunPath+1:]), k.ino)
+	} else if sa, err := unix.Getsockname(k.fd); err == nil {
+		// Autobind: five hexadecimal digits, with an "@" of x/sys's before.
 		if name, ok := sa.(*unix.SockaddrUnix); ok && len(name.Name) > 1 {
-			c.s.unixNames.addAbstract(name.Name[1:]) // x/sys writes the NUL as "@"
+			c.s.unixNames.addAbstract(name.Name[1:], k.ino)
 		}
 	}
 	return value(0)
 }
 
+// bindPath binds to a path of the agent's, and makes the file as it would have
+// been: with the agent's file mode mask and user.
 func (c *call) bindPath(k *socket, addr sockaddr) reply {
 	raw, _, _ := bytes.Cut(addr[sunPath:], []byte{0})
-	path := string(raw)
-	dir, rest, how, err := c.view(path)
+	path, parent, err := c.bindable(string(raw))
 	if err != nil {
 		return failWith(err)
 	}
-	defer dir.Close()
-	if how != 0 {
-		// Another root: reached through its parent directory.
-		parent, err := unix.Openat2(int(dir.Fd()), filepath.Dir(rest),
-			&unix.OpenHow{Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: how})
-		if err != nil {
-			return failWith(err)
-		}
-		defer unix.Close(parent)
-		rest = "/proc/self/fd/" + strconv.Itoa(parent) + "/" + filepath.Base(rest)
+	if parent != nil {
+		defer parent.Close()
 	}
 	umask := umaskOf(c.tid())
 	if !c.valid() {
 		return fail(unix.EINTR)
 	}
 	var id fileID
-	err = c.s.asAgentIn(c, dir, umask, func() error {
-		if err := seccomp.Bind(k.fd, pathSockaddr(rest)); err != nil {
+	err = c.s.asAgent(c, func() error {
+		if err := bindMasked(k.fd, path, umask); err != nil {
 			return err
 		}
-		var st unix.Stat_t
-		if err := unix.Lstat(rest, &st); err != nil {
-			return nil // gone again: reachable for nobody
+		if bound, isSocket, err := fileIDOf(unix.AT_FDCWD, path); err == nil && isSocket {
+			id = bound // else gone again: reachable for nobody
 		}
-		id = fileID{uint64(st.Dev), st.Ino}
 		return nil
 	})
 	if err != nil {
@@ -283,6 +342,59 @@ func (c *call) bindPath(k *socket, addr sockaddr) reply {
 		c.s.unixNames.addFile(id)
 	}
 	return value(0)
+}
+
+// bindable turns a path of the calling thread's into one of the supervisor's.
+// Where that would be too long for an address, or begins at another root, it
+// leads through the open parent directory.
+func (c *call) bindable(path string) (string, *os.File, error) {
+	dir, rest, how, err := c.view(path)
+	if err != nil {
+		return "", nil, err
+	}
+	defer dir.Close()
+	if how == 0 {
+		full := rest
+		if !filepath.IsAbs(rest) {
+			cwd, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(int(dir.Fd())))
+			if err != nil {
+				return "", nil, unix.EACCES
+			}
+			full = cwd + "/" + rest
+		}
+		if len(full) < maxSunLen-sunPath {
+			return full, nil, nil
+		}
+	}
+	slash := strings.LastIndexByte(rest, '/') // not filepath.Dir, which takes ".." by its letters
+	above, base := "./"+rest[:slash+1], rest[slash+1:]
+	if filepath.IsAbs(rest) {
+		above = rest[:slash+1]
+	}
+	parent, err := unix.Openat2(int(dir.Fd()), above,
+		&unix.OpenHow{Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: how})
+	if err != nil {
+		return "", nil, err
+	}
+	return "/proc/self/fd/" + strconv.Itoa(parent) + "/" + base, os.NewFile(uintptr(parent), path), nil
+}
+
+// bindMasked binds under another process's file mode mask. The kernel gives
+// the file the mode of the socket's own inode, less the mask of the caller
+// (net/unix/af_unix.c, unix_bind_bsd); the supervisor's mask is empty, so the
+// agent's is taken off the inode's mode meanwhile.
+func bindMasked(fd int, path string, umask int) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	mode := st.Mode & 0o7777
+	if err := unix.Fchmod(fd, mode&^uint32(umask)); err != nil {
+		return err
+	}
+	err := seccomp.Bind(fd, pathSockaddr(path))
+	_ = unix.Fchmod(fd, mode) // shown by fstat only
+	return err
 }
 
 // umaskOf reads a thread's file mode mask (proc_pid_status(5)).

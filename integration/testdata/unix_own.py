@@ -1,0 +1,62 @@
+"""Uses unix sockets of every kind within a session, and then tries one of a
+program outside by its path and by its abstract name."""
+
+import os
+import socket
+import sys
+import threading
+
+folder, outside = sys.argv[1], sys.argv[2:]
+os.chdir(folder)
+os.umask(0o077)
+
+
+def serve_once(address):
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(address)
+    listener.listen(5)
+
+    def answer():
+        conn, _ = listener.accept()
+        with conn:
+            conn.sendall(b"hello")
+
+    threading.Thread(target=answer, daemon=True).start()
+    return listener
+
+
+def attempt(address):
+    with socket.socket(socket.AF_UNIX) as client:
+        try:
+            client.connect(address)
+            return client.recv(100).decode()
+        except OSError as e:
+            return type(e).__name__
+
+
+for kind, address in {
+    "relative": "relative.sock",
+    "absolute": folder + "/absolute.sock",
+    "abstract": "\0boundary-test-%d" % os.getpid(),
+    "abstract with NUL": "\0boundary test\0%d" % os.getpid(),
+}.items():
+    with serve_once(address):
+        print(kind, attempt(address))
+    print(kind, "closed", attempt(address))
+
+print("mode %o" % (os.stat("relative.sock").st_mode & 0o777))
+
+receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+receiver.bind("datagram.sock")
+sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+sender.sendto(b"sendto", folder + "/datagram.sock")
+sender.sendmsg([b"send", b"msg"], [], 0, folder + "/datagram.sock")
+print(receiver.recv(100).decode(), receiver.recv(100).decode())
+
+one, two = socket.socketpair()
+one.send(b"pair")
+print(two.recv(100).decode())
+
+for address in outside:
+    print("outside", attempt(address.replace("@", "\0")))
+print("nobody", attempt(folder + "/nothing.sock"), attempt("\0boundary-test-nobody"))
