@@ -129,8 +129,8 @@ func (p *plan) start(stage *os.File) (pid int, step string, err error) {
 	if err := seccomp.InstallRefuse(p.Programs.Refuse); err != nil {
 		return 0, "install refuse filter", err
 	}
-	pid, err = syscall.ForkExec(p.Path, p.Argv, &syscall.ProcAttr{
-		Env: p.Env, Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL},
+	pid, err = syscall.ForkExec(string(p.Path), convert[string](p.Argv), &syscall.ProcAttr{
+		Env: convert[string](p.Env), Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL},
 	})
 	return pid, stepExec, err
 }

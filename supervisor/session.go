@@ -124,7 +124,8 @@ func (s *Session) start(l *Launcher, cfg Config, dir string) error {
 		return err
 	}
 	p := &plan{
-		Path: cfg.Path, Argv: cfg.Command, Env: env, Programs: programs, Landlock: m.landlock, DropCaps: s.root,
+		Path: rawString(cfg.Path), Argv: convert[rawString](cfg.Command), Env: convert[rawString](env),
+		Programs: programs, Landlock: m.landlock, DropCaps: s.root,
 	}
 	fd, killable, err := l.prepare(p)
 	if err != nil {

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -19,12 +20,37 @@ const stageFD = 3
 
 // plan is what the launcher is told, once. It reads nothing else.
 type plan struct {
-	Path     string
-	Argv     []string
-	Env      []string
+	Path     rawString
+	Argv     []rawString
+	Env      []rawString
 	Programs seccomp.Programs
 	Landlock seccomp.Landlock
 	DropCaps bool
+}
+
+// rawString is a string of any bytes but NUL, as execve(2) takes it. JSON alone
+// would mend what is not UTF-8.
+type rawString string
+
+// MarshalText implements [encoding.TextMarshaler].
+func (r rawString) MarshalText() ([]byte, error) {
+	return base64.StdEncoding.AppendEncode(nil, []byte(r)), nil
+}
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (r *rawString) UnmarshalText(text []byte) error {
+	raw, err := base64.StdEncoding.AppendDecode(nil, text)
+	*r = rawString(raw)
+	return err
+}
+
+// convert turns strings of one kind into another.
+func convert[To, From ~string](list []From) []To {
+	out := make([]To, len(list))
+	for i, s := range list {
+		out[i] = To(s)
+	}
+	return out
 }
 
 // kind is what a message on the stage socket says.
