@@ -97,10 +97,25 @@ func Run(l *Launcher, cfg Config) (int, error) {
 		l.Abandon()
 		return 0, err
 	}
-	defer s.flows.close()
 	status := s.wait(l, signals)
+	s.flows.close()
+	s.finishRequests()
 	s.end(status)
 	return status.code(), nil
+}
+
+// lastRequests is how long the records of requests that the agent left behind
+// are waited for. Nobody is there to read their answers.
+const lastRequests = 2 * time.Second
+
+// finishRequests ends what is under way, so that the end of each request is
+// recorded before that of the session.
+func (s *Session) finishRequests() {
+	ctx, cancel := context.WithTimeout(context.Background(), lastRequests)
+	defer cancel()
+	if err := s.proxy.Close(ctx); err != nil {
+		s.log.WithError(err).Debug("requests cut short")
+	}
 }
 
 // start does all that must be ready before the agent runs, and then lets it.
