@@ -61,6 +61,12 @@ func (p *Proxy) finish(out *reply, ex *exchange) {
 		ex.failed(errBodyTooLarge)
 		_ = p.judge.Refused(context.WithoutCancel(ex.in.Context()), ex.request, ex.bodyVerdict(), out.status)
 	}
+	if !ex.finished {
+		// net/http reads on in the body before it breaks an HTTP/1 connection
+		// off, and an agent that waits for an answer would never send more.
+		// Where it can't be set, the connection is gone already.
+		_ = http.NewResponseController(out).SetReadDeadline(time.Unix(1, 0))
+	}
 	p.judge.Done(ex.request, ex.result(out))
 }
 

@@ -514,6 +514,43 @@ func TestUpstreamBreaksOff(t *testing.T) {
 	}
 }
 
+func TestUpstreamBreaksOffUnderAnOpenBody(t *testing.T) {
+	for _, h2 := range []bool{false, true} {
+		t.Run(fmt.Sprintf("h2=%t", h2), func(t *testing.T) {
+			g := newRig(t)
+			g.rawOrigin(t, func(conn net.Conn) {
+				if _, err := http.ReadRequest(bufio.NewReader(conn)); err != nil {
+					t.Error(err)
+				}
+				io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npart")
+			})
+			body, feed := io.Pipe() // the agent sends nothing, and does not end either
+			response, err := g.client(t, h2).Do(request(t, "POST", "http://api.test/", body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer response.Body.Close()
+			ended := make(chan error, 1)
+			go func() {
+				_, err := io.ReadAll(response.Body)
+				ended <- err
+			}()
+			select {
+			case err := <-ended:
+				if err == nil {
+					t.Error("the agent took a part for the whole")
+				}
+			case <-time.After(deadline / 2):
+				t.Error("the agent was not told")
+			}
+			_ = feed.Close()
+			if result := g.judge.finishes(t, 1)[0].result; !errors.Is(result.Err, errBrokenOff) {
+				t.Errorf("result is %+v", result)
+			}
+		})
+	}
+}
+
 func TestClose(t *testing.T) {
 	t.Run("waits", func(t *testing.T) {
 		g := newRig(t)
