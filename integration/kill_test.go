@@ -178,3 +178,18 @@ func readStat(pid int) (stat, error) {
 	parent, err := strconv.Atoi(fields[1])
 	return stat{name: string(text)[open+1 : end], state: fields[0], parent: parent, start: fields[19]}, err
 }
+
+// TestLauncherKilled has the agent kill the launcher, which watches over its
+// processes: the supervisor ends them all, and records the end.
+func TestLauncherKilled(t *testing.T) {
+	eachMode(t, func(t *testing.T, as mode) {
+		r := session{as: as, policy: denyAll, command: python(t, "kill_launcher.py")}.start(t)
+		r.stdout.await(t, 0, "ready\n")
+		agents := descendants(t, r.pid())
+		t.Cleanup(agents.kill)
+		if end := r.wait(); end.status != 137 {
+			t.Errorf("the status is %d, want 137", end.status)
+		}
+		eventually(t, time.Second, func() error { return agents.noneAlive() })
+	})
+}

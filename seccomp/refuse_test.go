@@ -67,6 +67,7 @@ func refuseChild(args []string) {
 }
 
 func TestRefuseInKernel(t *testing.T) {
+	// ENOTSUP is another name for EOPNOTSUPP.
 	want := map[string]string{
 		"io_uring_setup":             "ENOSYS",
 		"sendto with MSG_FASTOPEN":   "ENOTSUP",
