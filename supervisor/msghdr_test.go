@@ -2,7 +2,6 @@ package supervisor
 
 import (
 	"encoding/binary"
-	"math/big"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -44,31 +43,6 @@ func TestParseIovec(t *testing.T) {
 	}
 }
 
-func TestMsghdrSize(t *testing.T) {
-	for _, tt := range []struct {
-		name string
-		lens []uint64
-		want int
-	}{
-		{"none", nil, 0},
-		{"sum", []uint64{1, 0, 65506}, 65507},
-		{"limit", []uint64{1 << 30, 1 << 30}, 1 << 31},
-		{"above", []uint64{1 << 30, 1 << 30, 1}, -1},
-		{"one above", []uint64{1<<31 + 1}, -1},
-		{"wraps to nothing", []uint64{1 << 63, 1 << 63}, -1},
-		{"wraps to one", []uint64{^uint64(0), 2}, -1},
-		{"wraps behind small ones", []uint64{5, ^uint64(0) - 4, 7}, -1},
-	} {
-		m := &msghdr{}
-		for _, n := range tt.lens {
-			m.iov = append(m.iov, seccomp.Range{Len: n})
-		}
-		if got := m.size(); got != tt.want {
-			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
-		}
-	}
-}
-
 // TestReadMsghdrBounds reads headers of this very process.
 func TestReadMsghdrBounds(t *testing.T) {
 	c := &call{}
@@ -87,34 +61,4 @@ func TestReadMsghdrBounds(t *testing.T) {
 	if _, err := c.gather(&msghdr{iov: []seccomp.Range{{Len: 1}}}, maxDatagram); errnoOf(err) != unix.EFAULT {
 		t.Errorf("gather at 0: %v", err)
 	}
-}
-
-func FuzzMsghdr(f *testing.F) {
-	f.Add(make([]byte, msghdrSize), []byte{})
-	f.Add(make([]byte, msghdrSize), binary.NativeEndian.AppendUint64(make([]byte, 8), 1<<63))
-	huge := make([]byte, 32)
-	binary.NativeEndian.PutUint64(huge[8:], ^uint64(0))
-	binary.NativeEndian.PutUint64(huge[24:], 2)
-	f.Add(make([]byte, msghdrSize), huge)
-	f.Fuzz(func(t *testing.T, header, vector []byte) {
-		if len(header) < msghdrSize {
-			return
-		}
-		m, _, _ := parseMsghdr(0, header)
-		m.iov = parseIovec(vector)
-		if len(m.iov) != len(vector)/iovecSize {
-			t.Fatalf("%d ranges of %d bytes", len(m.iov), len(vector))
-		}
-		total := new(big.Int)
-		for _, r := range m.iov {
-			total.Add(total, new(big.Int).SetUint64(r.Len))
-		}
-		want := -1
-		if total.Cmp(big.NewInt(1<<31)) <= 0 {
-			want = int(total.Int64())
-		}
-		if got := m.size(); got != want {
-			t.Fatalf("%d, want %d", got, want)
-		}
-	})
 }

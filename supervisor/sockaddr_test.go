@@ -15,41 +15,6 @@ func raw(family uint16, length int, rest ...byte) sockaddr {
 	return b[:length]
 }
 
-func TestSockaddrAddrPort(t *testing.T) {
-	v6 := []byte{1, 187, 9, 9, 9, 9, 0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}
-	mapped := []byte{0, 53, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 7}
-	for _, tt := range []struct {
-		name   string
-		addr   sockaddr
-		family uint16
-		want   string
-		err    error
-	}{
-		{"nothing", nil, unix.AF_UNSPEC, "", unix.EAFNOSUPPORT},
-		{"half a family", raw(unix.AF_INET, 1), unix.AF_UNSPEC, "", unix.EAFNOSUPPORT},
-		{"family only", raw(unix.AF_INET, 2), unix.AF_INET, "", unix.EINVAL},
-		{"IPv4, too short", raw(unix.AF_INET, 15, 1, 187, 192, 0, 2, 7), unix.AF_INET, "", unix.EINVAL},
-		{"IPv4", raw(unix.AF_INET, 16, 1, 187, 192, 0, 2, 7), unix.AF_INET, "192.0.2.7:443", nil},
-		{"IPv4, longest", raw(unix.AF_INET, 128, 1, 187, 192, 0, 2, 7), unix.AF_INET, "192.0.2.7:443", nil},
-		{"IPv6, too short", raw(unix.AF_INET6, 23, v6...), unix.AF_INET6, "", unix.EINVAL},
-		{"IPv6, without scope", raw(unix.AF_INET6, 24, v6...), unix.AF_INET6, "[2001:db8::1]:443", nil},
-		{"IPv6, with scope", raw(unix.AF_INET6, 28, append(v6, 0, 0, 0, 3)...), unix.AF_INET6, "[2001:db8::1]:443", nil},
-		{"IPv4-mapped", raw(unix.AF_INET6, 28, mapped...), unix.AF_INET6, "192.0.2.7:53", nil},
-		{"unix", raw(unix.AF_UNIX, 110, '/', 't'), unix.AF_UNIX, "", unix.EAFNOSUPPORT},
-		{"unspecified", raw(unix.AF_UNSPEC, 16), unix.AF_UNSPEC, "", unix.EAFNOSUPPORT},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			if got := tt.addr.family(); got != tt.family {
-				t.Errorf("family %d, want %d", got, tt.family)
-			}
-			got, err := tt.addr.addrPort()
-			if err != tt.err || err == nil && got.String() != tt.want {
-				t.Errorf("%s, %v; want %s, %v", got, err, tt.want, tt.err)
-			}
-		})
-	}
-}
-
 // checkSockaddr states what holds of any bytes.
 func checkSockaddr(t *testing.T, b sockaddr) {
 	t.Helper()
@@ -142,12 +107,4 @@ func TestSurrogateAddr(t *testing.T) {
 			t.Errorf("%s: %s, %v; want %s, %v", tt.name, got, errno, tt.want, tt.errno)
 		}
 	}
-}
-
-func FuzzSockaddr(f *testing.F) {
-	for _, n := range []int{0, 1, 2, 15, 16, 23, 24, 28, 110, 128} {
-		f.Add([]byte(raw(unix.AF_INET, n, 1, 187, 127, 0, 0, 1)))
-		f.Add([]byte(raw(unix.AF_INET6, n, 1, 187, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1)))
-	}
-	f.Fuzz(func(t *testing.T, b []byte) { checkSockaddr(t, b) })
 }

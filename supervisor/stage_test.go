@@ -54,29 +54,18 @@ func TestReadBlockBounds(t *testing.T) {
 	}
 }
 
-func TestPlanRoundTrip(t *testing.T) {
-	want := &plan{
-		Path: "/bin/true", Argv: []string{"true", "", "ä\n"}, Env: []string{"A=b", "EMPTY="},
-		Programs: seccomp.Programs{Notify: seccomp.Program{0, 1, 255}, Refuse: seccomp.Program{6}},
-		Landlock: seccomp.Landlock{Net: true, Scope: true, ABI: 7}, DropCaps: true,
-	}
+func TestPlanCutShort(t *testing.T) {
+	p := &plan{Path: "/bin/true", Programs: seccomp.Programs{Refuse: seccomp.Program{6}}}
 	var b bytes.Buffer
-	if err := writePlan(&b, want); err != nil {
+	if err := writePlan(&b, p); err != nil {
 		t.Fatal(err)
-	}
-	got, err := readPlan(bytes.NewReader(b.Bytes()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(-want +got)\n%s", diff)
 	}
 	for _, cut := range []int{0, 3, 4, b.Len() - 1} {
 		if _, err := readPlan(bytes.NewReader(b.Bytes()[:cut])); err == nil {
 			t.Errorf("a plan cut to %d bytes was read", cut)
 		}
 	}
-	if err := writePlan(brokenWriter{}, want); !errors.Is(err, io.ErrClosedPipe) {
+	if err := writePlan(brokenWriter{}, p); !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("write to nobody: %v", err)
 	}
 }
@@ -84,16 +73,3 @@ func TestPlanRoundTrip(t *testing.T) {
 type brokenWriter struct{}
 
 func (brokenWriter) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
-
-func FuzzReadMessage(f *testing.F) {
-	f.Add(message{kind: stageGo}.encode())
-	f.Add(message{kind: stageFailed, number: 2, text: "exec"}.encode())
-	f.Add([]byte{'F', 0, 0, 0, 0, 255, 255, 255, 255})
-	f.Add([]byte("F"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		m, err := readMessage(bytes.NewReader(b))
-		if err == nil && !bytes.HasPrefix(b, m.encode()) {
-			t.Fatalf("%x read as %+v", b, m)
-		}
-	})
-}

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -47,7 +48,8 @@ type Proxy struct {
 	forwarder *httputil.ReverseProxy
 	// transport is made on first use: it reads the system's roots.
 	transport func() (*http.Transport, error)
-	ctx       context.Context // ends with Close; parent of all requests
+	made      atomic.Pointer[http.Transport] // what transport made, nil before
+	ctx       context.Context                // ends with Close; parent of all requests
 	cancel    context.CancelFunc
 
 	mu     sync.Mutex
