@@ -2,12 +2,14 @@ package seccomp
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -37,10 +39,13 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// child is the command for a part; the test starts it.
+// child is the command for a part; the test starts it. One that hangs is
+// killed, so that nobody waits for it.
 func child(t *testing.T, part string, args ...string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", append([]string{childArg, part}, args...)...)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, "/proc/self/exe", append([]string{childArg, part}, args...)...)
 	cmd.Stderr = os.Stderr
 	return cmd
 }

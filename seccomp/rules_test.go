@@ -171,8 +171,8 @@ func TestFiltersByTable(t *testing.T) {
 		for _, v := range words {
 			for _, w := range words {
 				for _, args := range [][6]uint64{
-					{v, w}, {v, 1, w}, {w, v}, {3, v, w}, {3, 4, v, w}, {3, 4, 5, w, v}, {v, w, 1 << 32},
-					{v | high, w}, {v, w | high}, {3, v | high, w}, {3, v, w | high}, {3, v | high, w | high}, {3, 4, 5, w | high, v},
+					{v, w}, {v, 1, w}, {3, v, w}, {3, 4, v, w}, {3, 4, 5, w, v},
+					{v | high, w}, {v, w | high}, {3, v | high, w | high},
 				} {
 					compare(t, filters, Data{Nr: nr, Arch: nativeArch(), Args: args})
 				}
@@ -185,7 +185,7 @@ func TestFiltersByTable(t *testing.T) {
 func TestFiltersByChance(t *testing.T) {
 	filters := buildBoth(t)
 	rng := rand.New(rand.NewPCG(1, 2))
-	for range 200_000 {
+	for range 100_000 {
 		d := Data{Nr: calls[rng.IntN(len(calls))], Arch: nativeArch()}
 		if rng.IntN(8) == 0 {
 			d.Nr = int32(rng.IntN(600))
