@@ -52,12 +52,13 @@ pair
 			eachMode(t, func(t *testing.T, as mode) {
 				dir := as.dir(t)
 				end := session{as: as, dir: dir, policy: test.policy, command: python(t, "unix_own.py", dir, path, abstract)}.run(t)
-				want := own + fmt.Sprintf("outside %s\noutside %s\n", test.outside, test.outside) + "nobody FileNotFoundError ConnectionRefusedError\n"
+				want := own + fmt.Sprintf("outside %s\noutside %s\n", test.outside, test.outside) + "nobody FileNotFoundError ConnectionRefusedError\n" +
+					fmt.Sprintf("squatted %s\nforged OSError\n", test.outside)
 				if diff := cmp.Diff(want, end.stdout); diff != "" {
 					t.Errorf("unix sockets (-want +got):\n%s", diff)
 				}
-				if got := len(end.records.of("connect", "")); got != 2 {
-					t.Errorf("%d connects are recorded, want the two to outside", got)
+				if got := len(end.records.of("connect", "")); got != 3 {
+					t.Errorf("%d connects are recorded, want the three to outside", got)
 				}
 			})
 		})

@@ -120,7 +120,7 @@ func (sur *surrogate) sourceTo(dst netip.AddrPort) netip.AddrPort {
 func (sur *surrogate) deliver(data []byte, from netip.AddrPort) {
 	sur.mu.Lock()
 	defer sur.mu.Unlock()
-	if sur.closed || sur.peer.IsValid() && sur.peer != from {
+	if sur.closed || !sur.takes(from.Addr()) || sur.peer.IsValid() && sur.peer != from {
 		return
 	}
 	raw, err := sur.end.SyscallConn()

@@ -50,7 +50,7 @@ func (c *call) sendOn(k *socket, data []byte, flags int, addr sockaddr) reply {
 	}
 	switch {
 	case k.domain == unix.AF_UNIX && k.typ == unix.SOCK_DGRAM && len(addr) > 0:
-		target, r := c.allowedUnix(addr)
+		target, r := c.allowedUnix(k, addr)
 		if target == nil {
 			return r
 		}

@@ -16,6 +16,10 @@ type sockopt struct{ level, name int32 }
 // programs set is a struct of this order.
 const maxOption = 256
 
+// maxOptions is more than there are: an agent that sets numbers without end
+// shall not make the supervisor hold them.
+const maxOptions = 128
+
 // setsockopt stores options of a surrogate that an AF_UNIX socket does not
 // know. On anything else it is continued: options that would make a
 // connection lead elsewhere are refused by the filter itself.
@@ -41,6 +45,9 @@ func (c *call) setsockopt() reply {
 	}
 	sur.mu.Lock()
 	defer sur.mu.Unlock()
+	if _, set := sur.options[opt]; !set && len(sur.options) >= maxOptions {
+		return fail(unix.ENOBUFS)
+	}
 	sur.options[opt] = val
 	return value(0)
 }

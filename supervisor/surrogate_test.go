@@ -32,6 +32,7 @@ func TestSurrogatesBind(t *testing.T) {
 			map[string]int{"127.0.0.1:5000": 1, "127.0.0.2:5000": 0}},
 		{"exact first, whatever the order", []step{{0, "127.0.0.1:5000", false, 0}, {1, "0.0.0.0:5000", true, 0}},
 			map[string]int{"127.0.0.1:5000": 0, "127.0.0.2:5000": 1}},
+		{"IPv4 wildcard takes IPv4", []step{{0, "0.0.0.0:5000", false, 0}}, map[string]int{"[::1]:5000": -1, "[::]:5000": -1, "127.0.0.1:5000": 0}},
 		{"IPv6 wildcard takes both", []step{{2, "[::]:5000", false, 0}}, map[string]int{"[::1]:5000": 2, "127.0.0.1:5000": 2}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -148,6 +149,8 @@ func TestSurrogateSources(t *testing.T) {
 			t.Errorf("%q came from %s, want port %d", want.data, got, want.port)
 		}
 	}
+	// An IPv4 socket has no way to tell of an IPv6 sender.
+	sur.deliver([]byte("six"), netip.MustParseAddrPort("[::1]:9"))
 	// A connected socket hears its peer only.
 	sur.peer = from(9)
 	sur.deliver([]byte("stranger"), from(8))

@@ -24,6 +24,7 @@ func (t *surrogates) boundTo(dst netip.AddrPort) *surrogate {
 	var wildcard *surrogate
 	for _, b := range t.bound[dst.Port()] {
 		switch {
+		case !b.sur.takes(dst.Addr()):
 		case b.at == dst.Addr():
 			return b.sur
 		case b.at.IsUnspecified() || dst.Addr().IsUnspecified():
@@ -32,6 +33,9 @@ func (t *surrogates) boundTo(dst netip.AddrPort) *surrogate {
 	}
 	return wildcard
 }
+
+// takes says whether the socket can receive from an address, and at it.
+func (sur *surrogate) takes(a netip.Addr) bool { return sur.family == unix.AF_INET6 || a.Is4() }
 
 type binding struct {
 	at  netip.Addr
@@ -128,27 +132,30 @@ func (c *call) surrogateBind(sur *surrogate, addr sockaddr) reply {
 	if !c.valid() {
 		return fail(unix.EINTR)
 	}
-	sur.mu.Lock()
-	if sur.local.Port() != 0 {
-		sur.mu.Unlock()
-		return fail(unix.EINVAL)
-	}
-	got, errno := c.s.surrogates.bind(sur, at, reuse)
-	sur.mu.Unlock()
+	errno = sur.bindOnce(at, reuse)
 	if errno == unix.EADDRINUSE {
 		// Whoever has it may have closed it since the last look.
 		c.s.sweepSockets(true)
-		sur.mu.Lock()
-		got, errno = c.s.surrogates.bind(sur, at, reuse)
-		sur.mu.Unlock()
+		errno = sur.bindOnce(at, reuse)
 	}
 	if errno != 0 {
 		return fail(errno)
 	}
-	sur.mu.Lock()
-	sur.local = got
-	sur.mu.Unlock()
 	return value(0)
+}
+
+// bindOnce binds a socket that is not bound yet.
+func (sur *surrogate) bindOnce(at netip.AddrPort, reuse bool) unix.Errno {
+	sur.mu.Lock()
+	defer sur.mu.Unlock()
+	if sur.local.Port() != 0 {
+		return unix.EINVAL
+	}
+	got, errno := sur.s.surrogates.bind(sur, at, reuse)
+	if errno == 0 {
+		sur.local = got
+	}
+	return errno
 }
 
 // reuses says whether the agent asked for SO_REUSEADDR, which an AF_UNIX socket

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -72,24 +73,31 @@ func (u *unixNames) owns(name string, holders []inode) bool {
 }
 
 // abstractHolders asks /proc/net/unix (proc_pid_net(5)) which sockets can be
-// reached by an abstract name: listeners and datagram sockets, one of each type
-// at most. A connection that a listener accepted has the name too. Each NUL of
-// a name is written "@" there.
-func abstractHolders(name string) ([]inode, error) {
+// reached by an abstract name from a socket of a type: listeners and datagram
+// sockets. The kernel keeps the names of each type apart, so a name that is the
+// session's for one type may be another program's for the next. A connection
+// that a listener accepted has the name too. Each NUL of a name is written "@"
+// there.
+//
+// The table is text: a name that holds a line break could write a line of its
+// own into it. bindUnix lets no process of the session have such a name.
+func abstractHolders(name string, typ int) ([]inode, error) {
 	table, err := os.ReadFile("/proc/self/net/unix")
 	if err != nil {
 		return nil, unix.EACCES
 	}
 	const (
 		flagsField, typeField, inodeField, pathField = 3, 4, 6, 7
-		listens, datagram                            = "00010000", "0002" // __SO_ACCEPTCON, SOCK_DGRAM
+		listens                                      = "00010000" // __SO_ACCEPTCON
 	)
+	wantType := fmt.Sprintf("%04X", typ)
 	want := "@" + strings.ReplaceAll(name, "\x00", "@")
 	var holders []inode
 	for line := range strings.Lines(string(table)) {
 		before, path, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " @")
 		fields := strings.Fields(before)
-		if "@"+path != want || len(fields) != pathField || fields[flagsField] != listens && fields[typeField] != datagram {
+		if "@"+path != want || len(fields) != pathField || fields[typeField] != wantType ||
+			fields[flagsField] != listens && typ != unix.SOCK_DGRAM {
 			continue
 		}
 		if n, err := strconv.ParseUint(fields[inodeField], 10, 64); err == nil {
@@ -134,13 +142,13 @@ const sunPath = 2 // offset of sun_path in struct sockaddr_un
 // is opened without following what comes later: the socket is then reached by
 // its inode, so that no swap of the path can lead elsewhere (the file is
 // opened O_PATH, and named as /proc/self/fd/N).
-func (c *call) unixTarget(addr sockaddr) (*unixTarget, error) {
+func (c *call) unixTarget(k *socket, addr sockaddr) (*unixTarget, error) {
 	if addr.family() != unix.AF_UNIX || len(addr) <= sunPath || len(addr) > maxSunLen {
 		return nil, unix.EINVAL
 	}
 	if addr[sunPath] == 0 {
 		name := string(addr[sunPath+1:])
-		holders, err := abstractHolders(name)
+		holders, err := abstractHolders(name, k.typ)
 		if err == nil && len(holders) == 0 {
 			err = unix.ECONNREFUSED // nobody has it: no denial
 		}
@@ -238,7 +246,7 @@ func (c *call) connectUnix(k *socket, addr sockaddr) reply {
 	if addr.family() == unix.AF_UNSPEC && len(addr) >= 2 {
 		return result(0, seccomp.Connect(k.fd, addr))
 	}
-	target, r := c.allowedUnix(addr)
+	target, r := c.allowedUnix(k, addr)
 	if target == nil {
 		return r
 	}
@@ -254,8 +262,8 @@ func (c *call) connectUnix(k *socket, addr sockaddr) reply {
 }
 
 // allowedUnix finds the peer and decides; without a peer the reply stands.
-func (c *call) allowedUnix(addr sockaddr) (*unixTarget, reply) {
-	target, err := c.unixTarget(addr)
+func (c *call) allowedUnix(k *socket, addr sockaddr) (*unixTarget, reply) {
+	target, err := c.unixTarget(k, addr)
 	if err != nil {
 		return nil, failWith(err) // nothing is there: no denial
 	}
@@ -285,9 +293,22 @@ func (c *call) allowedUnix(addr sockaddr) (*unixTarget, reply) {
 	return target, reply{}
 }
 
+// breaksLine says whether the name would show in the table that abstractHolders
+// reads as more than one line. A path ends at its first NUL.
+func breaksLine(addr sockaddr) bool {
+	name := addr[min(sunPath, len(addr)):]
+	if len(name) > 0 && name[0] != 0 {
+		name, _, _ = bytes.Cut(name, []byte{0})
+	}
+	return bytes.IndexByte(name, '\n') >= 0
+}
+
 // bindUnix binds with the copied address.
 func (c *call) bindUnix(k *socket, addr sockaddr) reply {
 	if addr.family() != unix.AF_UNIX || len(addr) > maxSunLen {
+		return fail(unix.EINVAL)
+	}
+	if breaksLine(addr) {
 		return fail(unix.EINVAL)
 	}
 	if len(addr) > sunPath && addr[sunPath] != 0 {

@@ -60,3 +60,18 @@ print(two.recv(100).decode())
 for address in outside:
     print("outside", attempt(address.replace("@", "\0")))
 print("nobody", attempt(folder + "/nothing.sock"), attempt("\0boundary-test-nobody"))
+
+# A name is kept apart for each type: holding it for datagrams makes nobody
+# the owner of another's listener. Nor does a line of the kernel's table that
+# is forged in a name.
+names = [address for address in outside if address.startswith("@")]
+for address in names:
+    squatter = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    squatter.bind(address.replace("@", "\0"))
+    print("squatted", attempt(address.replace("@", "\0")))
+forger = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+try:
+    forger.bind("\0x\n0 0 0 00010000 0001 01 7 @victim")
+    print("forged")
+except OSError as e:
+    print("forged", type(e).__name__)
