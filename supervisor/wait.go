@@ -65,7 +65,14 @@ func stopToo(agent int) {
 	if stat, err := readStat(agent); err != nil || stat.state != 'T' {
 		return
 	}
+	// This thread may run on for a moment after it has sent itself the
+	// signal. An agent that were continued then would read what is typed for
+	// the shell.
+	continued := make(chan os.Signal, 1)
+	signal.Notify(continued, unix.SIGCONT)
+	defer signal.Stop(continued)
 	_ = unix.Kill(os.Getpid(), unix.SIGSTOP)
+	<-continued
 	_ = unix.Kill(agent, unix.SIGCONT)
 }
 

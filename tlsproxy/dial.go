@@ -26,7 +26,7 @@ const (
 	continueTimeout = time.Second
 	// upstreamBufferBytes is how much of a response is read at once: fewer
 	// system calls for large downloads.
-	upstreamBufferBytes = 64 << 10
+	upstreamBufferBytes = 16 << 10
 )
 
 // newTransport makes the pool of upstream connections. Connections are shared

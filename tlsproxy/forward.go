@@ -126,7 +126,7 @@ func upstreamURL(req *Request, in *url.URL) *url.URL {
 type bufferPool struct{ pool sync.Pool }
 
 // copyBufferBytes is the size of a copy buffer.
-const copyBufferBytes = 128 << 10
+const copyBufferBytes = 64 << 10
 
 // Get implements [httputil.BufferPool].
 func (b *bufferPool) Get() []byte {
