@@ -108,12 +108,26 @@ func (p *processes) snapshot(pid int, stat procStat, exe string, parent *process
 		},
 		policy: policies.Process{Exe: exe},
 	}
+	if !samePath(dir+"/exe", exe) {
+		out.policy.Exe = "" // unknown to the rules
+	}
 	if parent != nil {
 		out.record.Ancestors = append([]audit.Ancestor{{PID: parent.record.PID, Exe: parent.record.Exe}},
 			parent.record.Ancestors...)
 		out.policy.Ancestors = append([]string{parent.policy.Exe}, parent.policy.Ancestors...)
 	}
 	return out
+}
+
+// samePath says whether a link of /proc leads to what its text names. In a mount
+// namespace of its own a process gives its executable any name it likes.
+func samePath(link, text string) bool {
+	behind, err := os.Stat(link)
+	if err != nil {
+		return false
+	}
+	named, err := os.Stat(text)
+	return err == nil && os.SameFile(behind, named)
 }
 
 // tick is the unit of times in /proc/PID/stat: USER_HZ is 100 on every

@@ -44,6 +44,9 @@ func (c *call) sendto() reply {
 
 // sendOn sends for the agent on a socket that is no surrogate.
 func (c *call) sendOn(k *socket, data []byte, flags int, addr sockaddr) reply {
+	// Only flags that can do the supervisor no harm: with MSG_ZEROCOPY the
+	// kernel would go on reading memory that is ours and used again.
+	flags &= unix.MSG_DONTWAIT | unix.MSG_MORE | unix.MSG_OOB | unix.MSG_EOR | unix.MSG_DONTROUTE
 	flags |= unix.MSG_NOSIGNAL // the signal would be the supervisor's
 	if !k.nonblocking() && flags&unix.MSG_DONTWAIT == 0 {
 		c.mayBlock()

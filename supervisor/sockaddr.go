@@ -68,8 +68,15 @@ func (a sockaddr) addrPort() (netip.AddrPort, error) {
 }
 
 // inetSockaddr writes ap as an address of the given family; an IPv4 address
-// of an AF_INET6 socket is written IPv4-mapped.
+// of an AF_INET6 socket is written IPv4-mapped. What the family can't tell is
+// written as its wildcard address.
 func inetSockaddr(family int, ap netip.AddrPort) sockaddr {
+	switch {
+	case family == unix.AF_INET && !ap.Addr().Is4():
+		ap = netip.AddrPortFrom(netip.IPv4Unspecified(), ap.Port())
+	case !ap.Addr().IsValid():
+		ap = netip.AddrPortFrom(netip.IPv6Unspecified(), ap.Port())
+	}
 	if family == unix.AF_INET6 {
 		b := make(sockaddr, 28)
 		binary.NativeEndian.PutUint16(b, unix.AF_INET6)

@@ -127,6 +127,7 @@ type unixTarget struct {
 	addr  sockaddr // by which the supervisor reaches that very socket
 	shown string   // for records and rules: a path, or "@name"
 	own   bool     // a process of the session bound it
+	other bool     // in the supervisor's view the path is another file's
 	file  *os.File // keeps a path's inode while it is connected to
 }
 
@@ -172,8 +173,9 @@ func (c *call) unixTarget(k *socket, addr sockaddr) (*unixTarget, error) {
 		file.Close()
 		return nil, unix.EACCES
 	}
+	link := "/proc/self/fd/" + strconv.Itoa(int(file.Fd()))
 	return &unixTarget{
-		addr: pathSockaddr("/proc/self/fd/" + strconv.Itoa(int(file.Fd()))), shown: shown,
+		other: !samePath(link, shown), addr: pathSockaddr("/proc/self/fd/" + strconv.Itoa(int(file.Fd()))), shown: shown,
 		own: c.s.unixNames.hasFile(id), file: file,
 	}, nil
 }
@@ -274,7 +276,10 @@ func (c *call) allowedUnix(k *socket, addr sockaddr) (*unixTarget, reply) {
 		}
 		return target, reply{}
 	}
-	v := c.s.policy.Decide(policies.Request{Protocol: policies.Unix, Path: target.shown, Process: c.process().policy})
+	v := policies.Decision{Reason: "other-view"} // a mount namespace shows any file under any path
+	if !target.other {
+		v = c.s.policy.Decide(policies.Request{Protocol: policies.Unix, Path: target.shown, Process: c.process().policy})
+	}
 	rec := &audit.Record{
 		Event: audit.Connect, ID: audit.NewID(), Decision: audit.Deny, Rule: v.Rule, RuleAt: v.RuleAt, Reason: v.Reason,
 		Protocol: "unix", Path: target.shown, Process: &c.process().record,
