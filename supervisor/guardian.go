@@ -25,7 +25,7 @@ type guardian struct {
 // the caller had ignored stay so, for the agent too (nohup).
 func newGuardian(stage *os.File) *guardian {
 	discard := make(chan os.Signal, 1)
-	for _, sig := range []os.Signal{unix.SIGTERM, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2} {
+	for _, sig := range agentSignals() {
 		if !signal.Ignored(sig) {
 			signal.Notify(discard, sig)
 		}

@@ -135,10 +135,8 @@ func socketsInUse() map[inode]bool {
 		if err != nil {
 			continue
 		}
-		if digits, ok := strings.CutPrefix(link, "socket:["); ok {
-			if n, err := strconv.ParseUint(strings.TrimSuffix(digits, "]"), 10, 64); err == nil {
-				inUse[inode(n)] = true
-			}
+		if ino, ok := socketInode(link); ok {
+			inUse[ino] = true
 		}
 	}
 	return inUse

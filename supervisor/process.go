@@ -180,17 +180,11 @@ func uidOf(dir string) int {
 	if err != nil {
 		return -1
 	}
-	_, after, _ := bytes.Cut(status, []byte("\nUid:"))
-	line, _, _ := bytes.Cut(after, []byte("\n"))
-	fields := bytes.Fields(line)
-	if len(fields) < 2 {
+	uids := statusNumbers(status, "Uid")
+	if len(uids) < 2 {
 		return -1
 	}
-	uid, err := strconv.Atoi(string(fields[1]))
-	if err != nil {
-		return -1
-	}
-	return uid
+	return uids[1]
 }
 
 // bootTime is when the clock of /proc/PID/stat began (proc_stat(5), btime).

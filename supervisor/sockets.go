@@ -65,12 +65,18 @@ func inodeOf(tid int, fd int32) (inode, error) {
 		}
 		return 0, unix.EACCES // a process that is not dumpable
 	}
-	digits, isSocket := strings.CutPrefix(link, "socket:[")
-	n, err := strconv.ParseUint(strings.TrimSuffix(digits, "]"), 10, 64)
-	if !isSocket || err != nil {
+	ino, ok := socketInode(link)
+	if !ok {
 		return 0, unix.ENOTSOCK
 	}
-	return inode(n), nil
+	return ino, nil
+}
+
+// socketInode reads the link of a socket's descriptor, "socket:[INODE]".
+func socketInode(link string) (inode, bool) {
+	digits, isSocket := strings.CutPrefix(link, "socket:[")
+	n, err := strconv.ParseUint(strings.TrimSuffix(digits, "]"), 10, 64)
+	return inode(n), isSocket && err == nil
 }
 
 // describe fills in what kind of socket fd is.

@@ -168,17 +168,20 @@ func (c *call) unixTarget(k *socket, addr sockaddr) (*unixTarget, error) {
 		file.Close()
 		return nil, err
 	}
-	shown, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(int(file.Fd())))
+	shown, err := os.Readlink(fdPath(file.Fd()))
 	if err != nil {
 		file.Close()
 		return nil, unix.EACCES
 	}
-	link := "/proc/self/fd/" + strconv.Itoa(int(file.Fd()))
 	return &unixTarget{
-		other: !samePath(link, shown), addr: pathSockaddr("/proc/self/fd/" + strconv.Itoa(int(file.Fd()))), shown: shown,
+		other: !samePath(fdPath(file.Fd()), shown), addr: pathSockaddr(fdPath(file.Fd())), shown: shown,
 		own: c.s.unixNames.hasFile(id), file: file,
 	}, nil
 }
+
+// fdPath is a path that leads to what a descriptor of the supervisor's is open
+// on, whatever became of its name.
+func fdPath(fd uintptr) string { return "/proc/self/fd/" + strconv.Itoa(int(fd)) }
 
 const maxSunLen = 110 // sizeof(struct sockaddr_un)
 
@@ -382,7 +385,7 @@ func (c *call) bindable(path string) (string, *os.File, error) {
 	if how == 0 {
 		full := rest
 		if !filepath.IsAbs(rest) {
-			cwd, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(int(dir.Fd())))
+			cwd, err := os.Readlink(fdPath(dir.Fd()))
 			if err != nil {
 				return "", nil, unix.EACCES
 			}
@@ -402,7 +405,7 @@ func (c *call) bindable(path string) (string, *os.File, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	return "/proc/self/fd/" + strconv.Itoa(parent) + "/" + base, os.NewFile(uintptr(parent), path), nil
+	return fdPath(uintptr(parent)) + "/" + base, os.NewFile(uintptr(parent), path), nil
 }
 
 // bindMasked binds under another process's file mode mask. The kernel gives

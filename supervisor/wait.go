@@ -76,11 +76,17 @@ func stopToo(agent int) {
 	_ = unix.Kill(agent, unix.SIGCONT)
 }
 
+// agentSignals are those that the supervisor passes on and the launcher takes
+// no notice of.
+func agentSignals() []os.Signal {
+	return []os.Signal{unix.SIGTERM, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2}
+}
+
 // catchSignals must come before the agent runs: a signal that arrives then is
 // for it.
 func catchSignals() <-chan os.Signal {
 	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, unix.SIGTERM, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2)
+	signal.Notify(signals, agentSignals()...)
 	// A reader of our own messages who has gone away ends nothing.
 	signal.Ignore(unix.SIGPIPE)
 	return signals
