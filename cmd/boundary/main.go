@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"boundary/escapes"
 	"boundary/supervisor"
 )
 
@@ -26,6 +27,9 @@ func main() {
 	if len(os.Args) == 2 && os.Args[1] == supervisor.Stage {
 		supervisor.LaunchMain()
 		os.Exit(exitInternal) // the supervisor knows why
+	}
+	if escapes.Main(os.Args[1:]) {
+		return
 	}
 	os.Exit(run(os.Args[1:]))
 }

@@ -1,0 +1,79 @@
+package escapes
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Attempt is one way out.
+type Attempt struct {
+	// Name is "group/variant", as in "tcp/connect-nonblocking".
+	Name string
+	// Does says what is tried, in a few words for people.
+	Does string
+	// Needs is what must be there for the attempt to get out where nothing
+	// holds it.
+	Needs []Need
+	// Guards names guards of the machine, as `boundary doctor` has them. The
+	// attempt is held where one of them is on. None: it is held everywhere.
+	Guards []string
+	// Rare tells that many kernels lack what it uses: that it does not get out
+	// where nothing holds it then says nothing.
+	Rare bool
+	// Long tells that the attempt races for Ground.RaceFor.
+	Long bool
+	// Ends tells that it may end the session itself: closed, never open.
+	Ends bool
+	// Try makes the attempt. The error is only shown to people. It must
+	// return within seconds, whatever happens to its system calls.
+	Try func(*Ground) error
+}
+
+// Need is something that not every ground gives.
+type Need string
+
+// What attempts need.
+const (
+	// NeedRoot: the attempt's user is root with all capabilities.
+	NeedRoot Need = "root"
+	// NeedOrdinary: the attempt's user is not root.
+	NeedOrdinary Need = "an ordinary user"
+	// NeedIPv6: the peers have IPv6 addresses.
+	NeedIPv6 Need = "IPv6"
+	// NeedOuter: an interface leads out of the machine, Ground.Outer.
+	NeedOuter Need = "an interface that leads out"
+	// NeedWeb: the denied peer listens on the ports 80, 443 and 853.
+	NeedWeb Need = "a peer on ports 80 and 443"
+	// NeedNames: the referee is the machine's nameserver.
+	NeedNames Need = "a nameserver of the referee's"
+	// NeedUserns: the user may make user namespaces.
+	NeedUserns Need = "user namespaces"
+	// NeedAMD64: the attempt is machine code for x86-64.
+	NeedAMD64 Need = "x86-64"
+	// NeedURing: io_uring is not switched off.
+	NeedURing Need = "io_uring"
+)
+
+// All returns every attempt, in the order in which they are made.
+func All() []Attempt {
+	return slices.Concat(
+		tcpAttempts(), udpAttempts(), familyAttempts(), uringAttempts(), abiAttempts(),
+		unixAttempts(), loopbackAttempts(), listenAttempts(), inheritAttempts(), nameAttempts(),
+		filterAttempts(), processAttempts(), hostAttempts(), namespaceAttempts(), raceAttempts(),
+	)
+}
+
+// Find returns the attempt of a name.
+func Find(name string) (Attempt, error) {
+	for _, a := range All() {
+		if a.Name == name {
+			return a, nil
+		}
+	}
+	return Attempt{}, fmt.Errorf("there is no attempt %q", name)
+}
+
+// Missing returns what the attempt needs and the ground does not give.
+func (a Attempt) Missing(g *Ground) []Need {
+	return slices.DeleteFunc(slices.Clone(a.Needs), func(n Need) bool { return slices.Contains(g.Gives, n) })
+}

@@ -1,0 +1,6 @@
+package escapes
+
+// listenAttempts let outside come in.
+func listenAttempts() []Attempt {
+	return []Attempt{}
+}

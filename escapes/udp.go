@@ -1,0 +1,6 @@
+package escapes
+
+// udpAttempts carry datagrams.
+func udpAttempts() []Attempt {
+	return []Attempt{}
+}

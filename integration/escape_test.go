@@ -1,0 +1,117 @@
+package integration
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"boundary/escapes"
+)
+
+var (
+	// raceFor is how long each race is tried.
+	raceFor = flag.Duration("racefor", 5*time.Second, "how long each race between the agent and its supervisor is tried")
+	// onlyAttempts chooses attempts for somebody who works on one.
+	onlyAttempts = flag.String("attempts", "*/*", "glob of the names of the escapes to try")
+)
+
+// stances are the circumstances under which escapes are tried.
+var stances = []struct {
+	name    string
+	as      mode
+	profile string   // of confine
+	lacks   []string // guards that are off
+	control bool     // show that the attempts get out without a boundary
+}{
+	{name: "user", as: asUser, control: true},
+	{name: "root", as: asRoot, control: true},
+	{name: "docker", as: asUser, profile: "docker"},
+	{name: "user-no-landlock", as: asUser, profile: "no-landlock", lacks: []string{"landlock-net", "landlock-scope", "landlock-ptrace"}},
+	{name: "root-no-landlock", as: asRoot, profile: "no-landlock", lacks: []string{"landlock-net", "landlock-scope", "landlock-ptrace"}},
+}
+
+// TestEscapes makes every attempt of package escapes: first without a
+// boundary, where it must get out, then behind one, where nothing may.
+func TestEscapes(t *testing.T) {
+	for _, stance := range stances {
+		t.Run(stance.name, func(t *testing.T) {
+			f := newField(t, stance.as, *raceFor)
+			free := 0
+			for _, a := range chosenAttempts(t) {
+				if len(f.missing(a)) > 0 {
+					continue
+				}
+				t.Run(a.Name, func(t *testing.T) {
+					if stance.control && f.getsOut(t, a) {
+						free++
+					}
+					f.isHeld(t, a, stance.profile, stance.lacks)
+				})
+			}
+			t.Logf("%d attempts got out without a boundary", free)
+			const enough = 150
+			if stance.control && *onlyAttempts == "*/*" && free < enough {
+				t.Errorf("only %d attempts are shown to get out without a boundary, want %d", free, enough)
+			}
+		})
+	}
+}
+
+// chosenAttempts returns what -attempts names.
+func chosenAttempts(t *testing.T) []escapes.Attempt {
+	t.Helper()
+	return slices.DeleteFunc(escapes.All(), func(a escapes.Attempt) bool {
+		match, err := filepath.Match(*onlyAttempts, a.Name)
+		if err != nil {
+			t.Fatalf("-attempts %s: %v", *onlyAttempts, err)
+		}
+		return !match
+	})
+}
+
+// missing returns what the field does not give.
+func (f *field) missing(a escapes.Attempt) []escapes.Need {
+	return slices.DeleteFunc(slices.Clone(a.Needs), func(n escapes.Need) bool { return slices.Contains(f.referee.Gives(), n) })
+}
+
+// getsOut makes an attempt without a boundary.
+func (f *field) getsOut(t *testing.T, a escapes.Attempt) bool {
+	t.Helper()
+	out, err := f.referee.Free(a, f.free)
+	if err != nil {
+		t.Fatalf("without boundary: %v", err)
+	}
+	if len(out.Out) == 0 && !a.Rare {
+		t.Errorf("this is no attempt: nothing got out without a boundary: %q (status %d, hung: %t)\n%s", out.Said, out.Status, out.Hung, out.Stderr)
+	}
+	return len(out.Out) > 0
+}
+
+// isHeld makes an attempt behind a boundary. Where every guard that would hold
+// it is off, it is expected to get out: that is what `doctor` says is lost.
+func (f *field) isHeld(t *testing.T, a escapes.Attempt, profile string, lacks []string) {
+	t.Helper()
+	log := filepath.Join(f.dir, "audit.jsonl")
+	if err := os.RemoveAll(log); err != nil {
+		t.Fatal(err)
+	}
+	out, err := f.referee.Held(a, f.held(t, profile))
+	if err != nil {
+		t.Fatalf("with boundary: %v", err)
+	}
+	lost := len(a.Guards) > 0 && !slices.ContainsFunc(a.Guards, func(g string) bool { return !slices.Contains(lacks, g) })
+	switch {
+	case len(out.Out) > 0 && !lost:
+		t.Errorf("OUT: %v\nthe attempt says %q (status %d)\n%s", out.Out, out.Said, out.Status, out.Stderr)
+	case out.Hung:
+		t.Errorf("hung: %q\n%s", out.Said, out.Stderr)
+	case a.Ends || lost:
+	case out.Status != 0:
+		t.Errorf("the session ended with status %d: %q\n%s", out.Status, out.Said, out.Stderr)
+	default:
+		readRecords(t, log).checkSession(t)
+	}
+}
