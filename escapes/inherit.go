@@ -1,6 +1,85 @@
 package escapes
 
-// inheritAttempts use what the caller left open.
-func inheritAttempts() []Attempt {
-	return []Attempt{}
+import (
+	"fmt"
+	"net/netip"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// inherit opens what is handed to every attempt, as a caller does who is
+// careless with descriptors.
+func (r *Referee) inherit() error {
+	connected, err := r.dialOwn()
+	if err != nil {
+		return fmt.Errorf("connect for others: %w", err)
+	}
+	r.hand("connected", connected)
+	to := r.ground.Denied.AddrPort4()
+	for _, one := range []struct {
+		name string
+		open func() (*os.File, error)
+	}{
+		{"stream", func() (*os.File, error) { return openSocket(unix.SOCK_STREAM, nil) }},
+		{"datagram", func() (*os.File, error) { return openSocket(unix.SOCK_DGRAM, nil) }},
+		{"datagram-connected", func() (*os.File, error) { return openSocket(unix.SOCK_DGRAM, &to) }},
+		{"root", func() (*os.File, error) { return os.Open("/") }},
+		{"netns", r.outsideNamespace},
+		{"ring", openRing},
+	} {
+		var file *os.File
+		err := r.options.Inside(func() (err error) {
+			file, err = one.open()
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("open %s for others: %w", one.name, err)
+		}
+		if file != nil {
+			r.hand(one.name, file)
+		}
+	}
+	return nil
+}
+
+// hand adds a descriptor to what every attempt inherits. Between them are
+// numbers that are free, as they are with real programs.
+func (r *Referee) hand(name string, file *os.File) {
+	r.files = append(r.files, nil, nil, nil, file)
+	r.ground.Inherited[name] = 3 + len(r.files) - 1
+}
+
+// openSocket makes an IPv4 socket, connected to an address where there is one.
+func openSocket(kind int, to *netip.AddrPort) (*os.File, error) {
+	fd, err := unix.Socket(unix.AF_INET, kind|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	file := os.NewFile(uintptr(fd), "socket")
+	if to == nil {
+		return file, nil
+	}
+	return file, unix.Connect(fd, &unix.SockaddrInet4{Addr: to.Addr().As4(), Port: int(to.Port())})
+}
+
+// outsideNamespace opens the network namespace outside, from which Inside is to
+// be kept: the calling thread's own must not be returned.
+func (r *Referee) outsideNamespace() (*os.File, error) {
+	return os.Open(fmt.Sprintf("/proc/self/task/%d/ns/net", r.outsideThread))
+}
+
+// openRing makes an io_uring of eight entries, io_uring_setup(2); nil where the
+// kernel has none.
+func openRing() (*os.File, error) {
+	m, err := newMemory(4096)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = unix.Munmap(m) }()
+	fd, err := call(unix.SYS_IO_URING_SETUP, 8, m.at(0))
+	if err != nil {
+		return nil, nil
+	}
+	return os.NewFile(fd, "ring"), nil
 }

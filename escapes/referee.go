@@ -58,7 +58,9 @@ type Referee struct {
 	ground  Ground
 	victim  *victim
 	files   []*os.File // what is handed to every attempt
-	closers []io.Closer
+	// outsideThread is a thread that stands outside.
+	outsideThread int
+	closers       []io.Closer
 
 	// ports outside that the referee itself connects from are no escapes
 	mu      sync.Mutex
@@ -103,7 +105,10 @@ func (r *Referee) open() error {
 		g.Gives = append(g.Gives, NeedIPv6)
 	}
 	return errors.Join(
-		r.options.Outside(func() error { return r.peer(&g.Denied, true) }),
+		r.options.Outside(func() error {
+			r.outsideThread = unix.Gettid()
+			return r.peer(&g.Denied, true)
+		}),
 		r.options.Outside(func() error { return r.peer(&g.Allowed, false) }),
 		r.options.Outside(r.web),
 		r.options.Outside(r.nameserver),
