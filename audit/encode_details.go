@@ -52,8 +52,27 @@ func appendStart(b []byte, s *Start) []byte {
 	}
 	b = append(b, `,"command":`...)
 	b = appendArgv(b, s.Command)
+	if len(s.Standard) > 0 {
+		b = appendStandard(b, s.Standard)
+	}
 	b = appendText(b, "public_key", s.PublicKey, maxText)
 	return append(b, '}')
+}
+
+func appendStandard(b []byte, standard []Standard) []byte {
+	b = append(b, `,"standard":[`...)
+	for i, one := range standard[:min(len(standard), maxArgs)] {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, `{"fd":`...)
+		b = strconv.AppendInt(b, int64(one.FD), 10)
+		b = appendText(b, "family", one.Family, maxWord)
+		b = appendText(b, "type", one.Type, maxWord)
+		b = appendText(b, "peer", one.Peer, maxText)
+		b = append(b, '}')
+	}
+	return append(b, ']')
 }
 
 func appendSyscall(b []byte, s *Syscall) []byte {

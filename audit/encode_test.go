@@ -31,6 +31,7 @@ func fullRecord() *Record {
 		Start: &Start{
 			Version: "1.0", Mode: "enforce", Kernel: "6.12.1", Guards: []string{"seccomp"}, Missing: []string{"landlock-net"},
 			Policies: []string{"a.hcl", "b.hcl"}, Command: []string{"sh", "agent.sh"}, PublicKey: "cHVi",
+			Standard: []Standard{{FD: 0, Family: "AF_INET", Type: "SOCK_STREAM", Peer: "192.0.2.1:80"}, {FD: 2, Family: "AF_UNIX", Type: "SOCK_DGRAM"}},
 		},
 		End:     &End{ExitStatus: 143, Signal: "SIGTERM", Allowed: 1, Denied: 2, WouldDeny: 3},
 		Syscall: &Syscall{Name: "socket", Args: []uint64{17, 3, 1<<64 - 1}, Errno: "EAFNOSUPPORT"},

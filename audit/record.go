@@ -132,8 +132,19 @@ type Start struct {
 	Policies []string `json:"policies,omitempty"`
 	// Command is what is run, masked when it is written like [Process.Argv].
 	Command []string `json:"command"`
+	// Standard are those of the command's standard descriptors that are sockets: the command keeps them.
+	Standard []Standard `json:"standard,omitempty"`
 	// PublicKey is that of the session, as the one who checks its signatures needs it.
 	PublicKey string `json:"public_key,omitempty"`
+}
+
+// Standard is a socket that the command was given as one of its standard descriptors.
+type Standard struct {
+	FD     int    `json:"fd"`
+	Family string `json:"family"`
+	Type   string `json:"type"`
+	// Peer is the address to which it is connected, or empty.
+	Peer string `json:"peer,omitempty"`
 }
 
 // End tells how the command ended.

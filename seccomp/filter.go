@@ -28,10 +28,13 @@ type Programs struct {
 
 // Options of BuildPrograms.
 type Options struct {
-	// TrapStreams traps the creation of TCP and AF_UNIX sockets too. It is
+	// TrapStreams traps the creation of TCP, AF_UNIX and netlink sockets too. It is
 	// for machines where pidfd_getfd(2) is refused: there the supervisor can
 	// act only on sockets that it made itself.
 	TrapStreams bool
+	// TrapTrace traps the tracing of other processes. It is for machines
+	// where no Landlock domain forbids it towards processes outside.
+	TrapTrace bool
 }
 
 // BuildPrograms makes the filters for this machine's architecture. Calls of
@@ -46,7 +49,7 @@ func BuildPrograms(o Options) (Programs, error) {
 	if err != nil {
 		return Programs{}, fmt.Errorf("build notify filter: %w", err)
 	}
-	refuse, err := export((*builder).refuseRules)
+	refuse, err := export(func(b *builder) { b.refuseRules(o) })
 	if err != nil {
 		return Programs{}, fmt.Errorf("build refuse filter: %w", err)
 	}

@@ -4,6 +4,9 @@ import (
 	"errors"
 	"net"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
 	"strconv"
 	"testing"
 
@@ -118,6 +121,62 @@ func TestLandlockRestrict(t *testing.T) {
 		want["after connect"], want["after connect of an older socket"] = "ok", "ok"
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// traceChild enters the domain that older kernels give, and tries what only it
+// forbids, beside what must go on working.
+func traceChild(args []string) {
+	target, err := strconv.Atoi(args[0])
+	must(err)
+	attempt := func(when string) {
+		_, err := unix.Open("/proc/"+args[0]+"/mem", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		say(when+" memory", err)
+		say(when+" ptrace", unix.PtraceSeize(target))
+		if when == "before" {
+			must(unix.PtraceInterrupt(target))
+			_, err := unix.Wait4(target, nil, unix.WALL, nil)
+			must(err)
+			must(unix.PtraceDetach(target))
+		}
+		from, to := filepath.Join(args[1], "a", "file"), filepath.Join(args[1], "b", "file")
+		say(when+" rename to another folder", os.Rename(from, to))
+		must(os.Rename(to, from))
+	}
+	runtime.LockOSThread()
+	attempt("before")
+	noNewPrivs()
+	must(Landlock{Trace: true}.Restrict())
+	attempt("after")
+}
+
+func TestLandlockTrace(t *testing.T) {
+	if l, err := ProbeLandlock(); err != nil || !l.Trace {
+		t.Fatalf("Landlock ABI 2 (Linux 5.19) is needed: ABI %d, %v", l.ABI, err)
+	}
+	dir := t.TempDir()
+	for _, name := range []string{"a", "b"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "a", "file"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	target := exec.Command("sleep", "60")
+	if err := target.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = target.Process.Kill()
+		_ = target.Wait()
+	}()
+	want := map[string]string{
+		"before memory": "ok", "before ptrace": "ok", "before rename to another folder": "ok",
+		"after memory": "EACCES", "after ptrace": "EPERM", "after rename to another folder": "ok",
+	}
+	if diff := cmp.Diff(want, play(t, "trace", strconv.Itoa(target.Process.Pid), dir)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }

@@ -1,6 +1,7 @@
 package seccomp
 
 import (
+	"encoding/binary"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -37,6 +38,20 @@ func landlockCreate(a *landlockRulesetAttr, flags uintptr) (int, error) {
 		return -1, errno
 	}
 	return int(n), nil
+}
+
+// landlockAddPath adds a rule for what lies beneath an open directory.
+func landlockAddPath(ruleset, parent int, access uint64) error {
+	// struct landlock_path_beneath_attr is packed: 12 bytes.
+	var attr [12]byte
+	binary.NativeEndian.PutUint64(attr[:], access)
+	binary.NativeEndian.PutUint32(attr[8:], uint32(parent))
+	_, _, errno := unix.RawSyscall6(unix.SYS_LANDLOCK_ADD_RULE, uintptr(ruleset), landlockRulePathBeneath,
+		uintptr(unsafe.Pointer(&attr[0])), 0, 0, 0)
+	if errno != 0 {
+		return errno
+	}
+	return nil
 }
 
 func landlockRestrictSelf(fd int) error {

@@ -24,6 +24,7 @@ var children = map[string]func(args []string){
 	"refuse":       refuseChild,
 	"foreign":      foreignChild,
 	"landlock":     landlockChild,
+	"trace":        traceChild,
 	"capabilities": capabilitiesChild,
 	"user":         userChild,
 	"trapped":      trappedChild,

@@ -42,6 +42,26 @@ func SendTo(fd int, data []byte, flags int, addr []byte) (int, error) {
 	return int(n), nil
 }
 
+// SendMessage is sendmsg(2) with one buffer, and control messages and an address
+// given as bytes; either may be empty. It returns how much was sent.
+func SendMessage(fd int, data, control []byte, flags int, addr []byte) (int, error) {
+	vector := unix.Iovec{Base: unsafe.SliceData(data)}
+	vector.SetLen(len(data))
+	msg := unix.Msghdr{Iov: &vector, Iovlen: 1}
+	if len(addr) > 0 {
+		msg.Name, msg.Namelen = &addr[0], uint32(len(addr))
+	}
+	if len(control) > 0 {
+		msg.Control = &control[0]
+		msg.SetControllen(len(control))
+	}
+	n, _, errno := unix.Syscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&msg)), uintptr(flags))
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), nil
+}
+
 // interfaceRequestSize is sizeof(struct ifreq) on 64-bit machines.
 const interfaceRequestSize = 40
 

@@ -22,6 +22,28 @@ func (b *builder) notifyRules(o Options) {
 	b.notify("sendto", b.cond(4, libseccomp.CompareNotEqual, 0))
 	b.notify("recvfrom", b.cond(4, libseccomp.CompareNotEqual, 0))
 	b.optionRules()
+	b.aimedRules(o)
+}
+
+// aimedRules trap what is aimed at a process by its number, where Landlock
+// does not stand before processes outside: the supervisor would be starved by
+// a limit or slowed down. A number of 0 is the caller himself, and native.
+func (b *builder) aimedRules(o Options) {
+	other := b.cond(0, libseccomp.CompareNotEqual, 0)
+	for _, call := range []string{"sched_setaffinity", "sched_setscheduler", "sched_setparam", "sched_setattr", "migrate_pages"} {
+		b.notify(call, other)
+	}
+	b.notify("prlimit64", other, b.cond(2, libseccomp.CompareNotEqual, 0))
+	b.notify("setpriority", b.low32(0, prioProcess), b.cond(1, libseccomp.CompareNotEqual, 0))
+	b.notify("setpriority", b.low32(0, prioGroup))
+	b.notify("ioprio_set", b.low32(0, ioprioProcess), b.cond(1, libseccomp.CompareNotEqual, 0))
+	b.notify("ioprio_set", b.low32(0, ioprioGroup))
+	if o.TrapTrace {
+		b.notify("ptrace", b.low32(0, unix.PTRACE_ATTACH))
+		b.notify("ptrace", b.low32(0, unix.PTRACE_SEIZE))
+		b.notify("process_vm_readv")
+		b.notify("process_vm_writev")
+	}
 }
 
 // socketRules traps every socket(2) but those that may be made natively:
@@ -37,6 +59,7 @@ func (b *builder) socketRules(o Options) {
 		case unix.AF_UNIX:
 			if o.TrapStreams {
 				b.notify("socket", is)
+				b.notify("socketpair", is)
 			}
 		case unix.AF_INET, unix.AF_INET6:
 			if o.TrapStreams {
@@ -46,6 +69,9 @@ func (b *builder) socketRules(o Options) {
 			}
 		case unix.AF_NETLINK:
 			b.notify("socket", is, b.cond(2, libseccomp.CompareNotEqual, unix.NETLINK_ROUTE))
+			if o.TrapStreams {
+				b.notify("socket", is, b.cond(2, libseccomp.CompareEqual, unix.NETLINK_ROUTE))
+			}
 		default:
 			b.notify("socket", is)
 		}
@@ -112,11 +138,17 @@ const (
 	ipOptions             = 4      // IP_OPTIONS, <linux/in.h>
 	ipv6RoutingHeader     = 57     // IPV6_RTHDR, <linux/in6.h>
 	ipv6RoutingHeader2292 = 5      // IPV6_2292RTHDR
+	prioProcess           = 0      // PRIO_PROCESS and so on, <linux/resource.h>
+	prioGroup             = 1
+	prioUser              = 2
+	ioprioProcess         = 1 // IOPRIO_WHO_PROCESS and so on, <linux/ioprio.h>
+	ioprioGroup           = 2
+	ioprioUser            = 3
 )
 
 // refuseRules lists what is answered in the kernel, whatever the supervisor
 // does. Each errno is the one on which programs fall back.
-func (b *builder) refuseRules() {
+func (b *builder) refuseRules(o Options) {
 	// io_uring would make connections and send without a system call that
 	// can be seen. ENOSYS: as on a kernel without it.
 	for _, call := range []string{"io_uring_setup", "io_uring_enter", "io_uring_register"} {
@@ -129,7 +161,10 @@ func (b *builder) refuseRules() {
 	// Landlock does not see MPTCP either; Go's listeners fall back on TCP.
 	b.refuse(unix.EPROTONOSUPPORT, "socket", b.low32(2, ipprotoMPTCP))
 	// Options that would make a connection lead elsewhere than the address
-	// that was checked, or make it later than when it was checked.
+	// that was checked, or make it later than when it was checked. Bound to
+	// a device a socket sends even what is for loopback out by it.
+	b.refuse(unix.EPERM, "setsockopt", b.low32(1, unix.SOL_SOCKET), b.low32(2, unix.SO_BINDTODEVICE))
+	b.refuse(unix.EPERM, "setsockopt", b.low32(1, unix.SOL_SOCKET), b.low32(2, unix.SO_BINDTOIFINDEX))
 	b.refuse(unix.EOPNOTSUPP, "setsockopt", b.low32(1, unix.SOL_TCP), b.low32(2, tcpFastOpenConnect))
 	b.refuse(unix.EPERM, "setsockopt", b.low32(1, unix.SOL_TCP), b.low32(2, tcpRepair))
 	b.refuse(unix.ENOPROTOOPT, "setsockopt", b.low32(1, unix.SOL_TCP), b.low32(2, tcpULP))
@@ -143,16 +178,21 @@ func (b *builder) refuseRules() {
 	// A process that is not dumpable can't be acted for by a supervisor of
 	// the same user. Errno 0: the call seems to have worked.
 	b.refuse(0, "prctl", b.low32(0, unix.PR_SET_DUMPABLE), b.cond(1, libseccomp.CompareEqual, 0))
-	// Limits of processes outside, the supervisor's first of all: Landlock
-	// does not cover them.
-	b.refuseForeignLimits()
+	// All processes of a user are more than those of the session.
+	b.refuse(unix.EPERM, "setpriority", b.low32(0, prioUser))
+	b.refuse(unix.EPERM, "ioprio_set", b.low32(0, ioprioUser))
 	b.refuse(unix.EPERM, "ioctl", b.low32(1, ioctlTIOCSTI))
 	b.refuse(unix.EPERM, "ioctl", b.low32(1, ioctlTIOCLINUX))
-}
-
-// refuseForeignLimits refuses to set (third argument not NULL) the limits of
-// a process that is named by its id, rather than by 0 for the caller.
-func (b *builder) refuseForeignLimits() {
-	b.refuse(unix.EPERM, "prlimit64",
-		b.cond(0, libseccomp.CompareNotEqual, 0), b.cond(2, libseccomp.CompareNotEqual, 0))
+	// The kernel would start a helper outside, as root, that looks a name up
+	// (request-key(8)). Without call-out information it only searches.
+	b.refuse(unix.ENOKEY, "request_key", b.cond(2, libseccomp.CompareNotEqual, 0))
+	// Pairs of another family than AF_UNIX (AF_TIPC, AF_RDS) can be used to
+	// send elsewhere.
+	b.refuse(unix.EOPNOTSUPP, "socketpair", b.cond(0, libseccomp.CompareNotEqual, unix.AF_UNIX))
+	if o.TrapTrace {
+		// Named by a descriptor, which could be swapped once it was judged.
+		for _, call := range []string{"pidfd_getfd", "process_madvise", "process_mrelease", "kcmp"} {
+			b.refuse(unix.EPERM, call)
+		}
+	}
 }

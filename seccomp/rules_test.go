@@ -28,7 +28,7 @@ func reference(d Data, o Options) outcome {
 	if refTrapped(d, o) {
 		out.notify = actNotify
 	}
-	if errno, refused := refRefused(d); refused {
+	if errno, refused := refRefused(d, o); refused {
 		out.refuse = actErrno | uint32(errno)
 	}
 	return out
@@ -40,6 +40,8 @@ func refTrapped(d Data, o Options) bool {
 	switch d.Nr {
 	case unix.SYS_SOCKET:
 		return !refNativeSocket(d, o)
+	case unix.SYS_SOCKETPAIR:
+		return o.TrapStreams && d.Args[0] == unix.AF_UNIX
 	case unix.SYS_CONNECT, unix.SYS_BIND, unix.SYS_LISTEN, unix.SYS_GETSOCKNAME, unix.SYS_GETPEERNAME,
 		unix.SYS_SENDMSG, unix.SYS_SENDMMSG, unix.SYS_RECVMSG, unix.SYS_RECVMMSG:
 		return true
@@ -51,6 +53,26 @@ func refTrapped(d Data, o Options) bool {
 		return ip || level == 1 && slices.Contains([]int32{15, 16, 17, 34, 38, 39, 59, 76, 77, 83}, option)
 	case unix.SYS_IOCTL:
 		return slices.Contains([]int32{0x8915, 0x8917, 0x8919, 0x891b}, level)
+	}
+	return refAimed(d, o)
+}
+
+// refAimed lists what is aimed at another process by its number.
+func refAimed(d Data, o Options) bool {
+	which := d.Int(0)
+	switch d.Nr {
+	case unix.SYS_SCHED_SETAFFINITY, unix.SYS_SCHED_SETSCHEDULER, unix.SYS_SCHED_SETPARAM, unix.SYS_SCHED_SETATTR, unix.SYS_MIGRATE_PAGES:
+		return d.Args[0] != 0
+	case unix.SYS_PRLIMIT64:
+		return d.Args[0] != 0 && d.Args[2] != 0
+	case unix.SYS_SETPRIORITY:
+		return which == 0 && d.Args[1] != 0 || which == 1
+	case unix.SYS_IOPRIO_SET:
+		return which == 1 && d.Args[1] != 0 || which == 2
+	case unix.SYS_PTRACE:
+		return o.TrapTrace && (which == 16 || which == 0x4206)
+	case unix.SYS_PROCESS_VM_READV, unix.SYS_PROCESS_VM_WRITEV:
+		return o.TrapTrace
 	}
 	return false
 }
@@ -66,12 +88,12 @@ func refNativeSocket(d Data, o Options) bool {
 		tcp := d.Args[2] == 0 || d.Args[2] == unix.IPPROTO_TCP
 		return stream && tcp && !o.TrapStreams
 	case unix.AF_NETLINK:
-		return d.Args[2] == unix.NETLINK_ROUTE
+		return d.Args[2] == unix.NETLINK_ROUTE && !o.TrapStreams
 	}
 	return false
 }
 
-func refRefused(d Data) (unix.Errno, bool) {
+func refRefused(d Data, o Options) (unix.Errno, bool) {
 	const fastOpen = 0x20000000
 	a, b, c := d.Int(0), d.Int(1), d.Int(2)
 	switch d.Nr {
@@ -89,8 +111,16 @@ func refRefused(d Data) (unix.Errno, bool) {
 		return unix.EBUSY, a == 1 && b&8 != 0 // SECCOMP_SET_MODE_FILTER, NEW_LISTENER
 	case unix.SYS_PRCTL:
 		return 0, a == unix.PR_SET_DUMPABLE && d.Args[1] == 0
-	case unix.SYS_PRLIMIT64:
-		return unix.EPERM, d.Args[0] != 0 && d.Args[2] != 0
+	case unix.SYS_SETPRIORITY:
+		return unix.EPERM, a == 2
+	case unix.SYS_IOPRIO_SET:
+		return unix.EPERM, a == 3
+	case unix.SYS_REQUEST_KEY:
+		return unix.ENOKEY, d.Args[2] != 0
+	case unix.SYS_SOCKETPAIR:
+		return unix.EOPNOTSUPP, d.Args[0] != unix.AF_UNIX
+	case unix.SYS_PIDFD_GETFD, unix.SYS_PROCESS_MADVISE, unix.SYS_PROCESS_MRELEASE, unix.SYS_KCMP:
+		return unix.EPERM, o.TrapTrace
 	case unix.SYS_IOCTL:
 		return unix.EPERM, b == unix.TIOCSTI || b == 0x541c // TIOCLINUX
 	}
@@ -104,6 +134,7 @@ func refOption(level, option int32) (unix.Errno, bool) {
 	case [2]int32{6, 31}: // TCP_ULP
 		return unix.ENOPROTOOPT, true
 	case [2]int32{6, 19}, // TCP_REPAIR
+		[2]int32{1, 25}, [2]int32{1, 62}, // SO_BINDTODEVICE, SO_BINDTOIFINDEX
 		[2]int32{0, 4},                    // IP_OPTIONS
 		[2]int32{41, 57}, [2]int32{41, 5}: // IPV6_RTHDR and its older number
 		return unix.EPERM, true
@@ -119,7 +150,7 @@ type builtFilters struct {
 func buildBoth(tb testing.TB) []builtFilters {
 	tb.Helper()
 	var out []builtFilters
-	for _, o := range []Options{{}, {TrapStreams: true}} {
+	for _, o := range []Options{{}, {TrapStreams: true}, {TrapTrace: true}} {
 		p, err := BuildPrograms(o)
 		if err != nil {
 			tb.Fatal(err)
@@ -153,13 +184,16 @@ var calls = []int32{
 	unix.SYS_SENDTO, unix.SYS_RECVFROM, unix.SYS_SENDMSG, unix.SYS_SENDMMSG, unix.SYS_RECVMSG, unix.SYS_RECVMMSG,
 	unix.SYS_SETSOCKOPT, unix.SYS_GETSOCKOPT, unix.SYS_IOCTL, unix.SYS_IO_URING_SETUP, unix.SYS_IO_URING_ENTER,
 	unix.SYS_IO_URING_REGISTER, unix.SYS_SECCOMP, unix.SYS_PRCTL, unix.SYS_PRLIMIT64,
+	unix.SYS_SCHED_SETAFFINITY, unix.SYS_SCHED_SETSCHEDULER, unix.SYS_SCHED_SETPARAM, unix.SYS_SCHED_SETATTR, unix.SYS_MIGRATE_PAGES,
+	unix.SYS_SETPRIORITY, unix.SYS_IOPRIO_SET, unix.SYS_PTRACE, unix.SYS_PROCESS_VM_READV, unix.SYS_PROCESS_VM_WRITEV,
+	unix.SYS_REQUEST_KEY, unix.SYS_PIDFD_GETFD, unix.SYS_PROCESS_MADVISE, unix.SYS_PROCESS_MRELEASE, unix.SYS_KCMP,
 	unix.SYS_ACCEPT, unix.SYS_ACCEPT4, unix.SYS_SHUTDOWN, unix.SYS_SOCKETPAIR, unix.SYS_READ, unix.SYS_WRITE, unix.SYS_EXECVE,
 }
 
 // words are the values at which some comparison turns, and their neighbours.
 var words = []uint64{
-	0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 15, 16, 17, 19, 30, 31, 34, 38, 39, 41, 49, 57, 58, 59, 60, 76, 77, 83, 132, 255, 262,
-	0x800, 0x80000, 0x80001, 0x80002, 0x5412, 0x541c, 0x8915, 0x8917, 0x8919, 0x891b, 0x8927, 0x20000000, 0x20004000, 0xdfffffff, 0xffffffff,
+	0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 15, 16, 17, 19, 25, 30, 31, 34, 38, 39, 41, 49, 57, 58, 59, 60, 62, 76, 77, 83, 132, 255, 262,
+	0x800, 0x80000, 0x80001, 0x80002, 0x4206, 0x5412, 0x541c, 0x8915, 0x8917, 0x8919, 0x891b, 0x8927, 0x20000000, 0x20004000, 0xdfffffff, 0xffffffff,
 }
 
 // TestFiltersByTable tries every pair of turning points in the first three

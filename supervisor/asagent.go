@@ -37,6 +37,21 @@ func (s *Session) asAgent(c *call, job func() error) error {
 	})
 }
 
+// unprivileged does something without the rights that are taken from an agent
+// that is root. For netlink(7) the kernel asks the rights of who sends, binds
+// and connects, and not only those of the socket's maker.
+func (s *Session) unprivileged(job func() error) error {
+	if !s.root {
+		return job()
+	}
+	return onThread(func() error {
+		if err := seccomp.DropCapabilities(); err != nil {
+			return err
+		}
+		return job()
+	})
+}
+
 // onThread runs job on a thread of its own, which ends with it: what the job
 // changes of the thread (its credentials) is gone then.
 func onThread(job func() error) error {

@@ -31,7 +31,7 @@ func (c *call) bind() reply {
 	case k.domain == unix.AF_UNIX:
 		return c.bindUnix(k, addr)
 	case k.domain == unix.AF_NETLINK:
-		return result(0, seccomp.Bind(k.fd, addr))
+		return result(0, c.s.unprivileged(func() error { return seccomp.Bind(k.fd, addr) }))
 	case (k.domain == unix.AF_INET || k.domain == unix.AF_INET6) && k.proto == unix.IPPROTO_TCP:
 		return c.bindTCP(k, addr)
 	}
@@ -127,6 +127,9 @@ func (c *call) listen() reply {
 	if c.s.surrogates.byInode(k.ino) != nil {
 		return fail(unix.EOPNOTSUPP)
 	}
+	if !idle(k.fd) {
+		return fail(unix.EINVAL)
+	}
 	at, err := c.boundAt(k)
 	if err != nil {
 		return failWith(err)
@@ -144,9 +147,23 @@ func (c *call) listen() reply {
 	if err := unix.Listen(k.fd, backlog); err != nil {
 		return failWith(err)
 	}
+	// Another thread may have dissolved the binding meanwhile (shutdown(2) of
+	// a connect that was under way), and the kernel chosen the wildcard.
+	if now, err := unix.Getsockname(k.fd); err != nil || fromUnixSockaddr(now) != at {
+		_ = unix.Shutdown(k.fd, unix.SHUT_RDWR)
+		return c.denyListen(at)
+	}
 	c.s.listeners.add(k.ino, at)
 	c.s.finder.settled(k.ino)
 	return value(0)
+}
+
+// idle says whether a TCP socket is neither connected nor about to be: such a one
+// can't listen, and its address may go away with the connect.
+func idle(fd int) bool {
+	const closed, listens = 7, 10 // TCP_CLOSE, TCP_LISTEN, <net/tcp_states.h>
+	info, err := unix.GetsockoptTCPInfo(fd, unix.SOL_TCP, unix.TCP_INFO)
+	return err == nil && (info.State == closed || info.State == listens)
 }
 
 // boundAt says where the socket is bound, and binds it if it is not.

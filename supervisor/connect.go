@@ -56,7 +56,7 @@ func (c *call) connect() reply {
 		return c.connectUnix(k, addr)
 	case k.domain == unix.AF_NETLINK:
 		// The routing family is all that the filter lets exist.
-		return result(0, seccomp.Connect(k.fd, addr))
+		return result(0, c.s.unprivileged(func() error { return seccomp.Connect(k.fd, addr) }))
 	case (k.domain == unix.AF_INET || k.domain == unix.AF_INET6) && k.proto == unix.IPPROTO_TCP:
 		return c.connectTCP(k, addr)
 	}
@@ -88,15 +88,28 @@ func (c *call) connectTCP(k *socket, addr sockaddr) reply {
 	if r, ok := c.s.repeats.again(c, k.ino, dialled); ok {
 		return r
 	}
+	if !k.nonblocking() && connecting(k.fd) {
+		return c.awaitConnected(k)
+	}
 	c.s.peers.remember(k.ino, inetSockaddr(k.domain, dialled))
 	r := c.routeTCP(k, dialled)
-	if r.kind == replyErrno && r.errno != unix.EINPROGRESS && r.errno != unix.EISCONN && r.errno != unix.EALREADY {
+	if r.kind == replyErrno && !underWay(r.errno) {
 		c.s.peers.forget(k.ino)
 	} else if r.kind == replyValue || r.errno == unix.EINPROGRESS {
 		c.s.finder.settled(k.ino)
 		c.s.repeats.note(c, k.ino, dialled, r)
 	}
 	return r
+}
+
+// underWay says whether a connect that failed so has left its socket connecting
+// or connected.
+func underWay(errno unix.Errno) bool {
+	switch errno {
+	case unix.EINPROGRESS, unix.EISCONN, unix.EALREADY, unix.EINTR, errRestart:
+		return true
+	}
+	return false
 }
 
 // routeTCP decides which way a connect goes, in the order of DESIGN.md.
@@ -147,20 +160,13 @@ func (c *call) connectRecord(d destination, decision audit.Decision, v policies.
 }
 
 // connectFlow leads the agent's socket to our own listener. On loopback a
-// connect never waits for anybody, unless the agent's socket is bound to
-// another device: then it must not hold up the others.
+// connect never waits for anybody.
 func (c *call) connectFlow(k *socket, fl *flow) reply {
 	if !c.valid() {
 		return fail(unix.EINTR)
 	}
-	if !k.nonblocking() {
-		if dev, err := unix.GetsockoptString(k.fd, unix.SOL_SOCKET, unix.SO_BINDTODEVICE); err != nil || dev != "" {
-			c.mayBlock()
-		}
-	}
 	if k.domain == unix.AF_INET6 && v6Only(k.fd) {
-		err := c.s.flows.connectV6(fl, func(to netip.AddrPort) (netip.AddrPort, error) { return connectFrom(k, to) })
-		return result(0, err)
+		return result(0, c.s.flows.connectV6(fl, k.fd))
 	}
 	to, err := c.s.flows.announce(fl)
 	if err != nil {
@@ -203,10 +209,7 @@ func (c *call) connectListener(k *socket, to netip.AddrPort) reply {
 	if !c.valid() {
 		return fail(unix.EINTR)
 	}
-	if !k.nonblocking() {
-		c.mayBlock()
-	}
-	return result(0, unix.Connect(k.fd, unixSockaddr(k.domain, to)))
+	return result(0, c.connectPatiently(k, func() error { return unix.Connect(k.fd, unixSockaddr(k.domain, to)) }))
 }
 
 // connectPeer connects to the real peer of a tcp rule. From here on nothing
@@ -232,7 +235,8 @@ func (c *call) connectPeer(k *socket, d destination, q policies.Request) reply {
 			last = nil
 			continue
 		}
-		if last = c.dialPeer(k, d, verdict, to); last == nil || last == unix.EINPROGRESS || last == unix.EISCONN {
+		last = c.dialPeer(k, d, verdict, to)
+		if errno, ok := last.(unix.Errno); last == nil || ok && underWay(errno) {
 			return result(0, last)
 		}
 	}
@@ -251,7 +255,7 @@ func (c *call) dialPeer(k *socket, d destination, v policies.Decision, to netip.
 	if !c.valid() {
 		return unix.EINTR
 	}
-	return unix.Connect(k.fd, unixSockaddr(k.domain, to))
+	return c.connectPatiently(k, func() error { return unix.Connect(k.fd, unixSockaddr(k.domain, to)) })
 }
 
 // lookupFailed is for a name that the policy allows and nobody knows.

@@ -31,8 +31,9 @@ func Examine() Report {
 	}
 	defer l.Abandon()
 	m := probe(l)
+	err = rehearse(l, &m)
 	r.LandlockABI, r.Guards = m.landlock.ABI, m.guards()
-	if err := rehearse(l, m); err != nil {
+	if err != nil {
 		r.Why = explainLaunch(err).Error()
 		return r
 	}
@@ -41,18 +42,21 @@ func Examine() Report {
 }
 
 // rehearse does all of a launch but the exec.
-func rehearse(l *Launcher, m machine) error {
+func rehearse(l *Launcher, m *machine) error {
 	if m.notify != nil {
 		return m.notify
 	}
-	programs, err := seccomp.BuildPrograms(seccomp.Options{TrapStreams: m.getfd != nil})
+	programs, err := seccomp.BuildPrograms(m.options())
 	if err != nil {
 		return err
 	}
-	fd, _, err := l.prepare(&plan{Programs: programs, Landlock: m.landlock, DropCaps: os.Geteuid() == 0})
+	fd, on, err := l.prepare(&plan{
+		Programs: programs, Landlock: m.landlock, DropCaps: os.Geteuid() == 0, CloseFiles: m.filesOpen,
+	})
 	if err != nil {
 		return err
 	}
+	m.launched(on)
 	listener, err := seccomp.NewListener(fd)
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"strconv"
@@ -33,20 +34,17 @@ type flow struct {
 //
 // A flow is told by the destination address: each is sent to an address of
 // its own in 127.0.0.0/8, random and used once, and its source port is checked
-// on arrival. A socket that is IPv6 only has but ::1, and is told by its source
-// port alone: see connectV6.
+// on arrival. A socket that is IPv6 only has but ::1, and is told by its own
+// address alone: see connectV6.
 type flows struct {
 	v4, v6 net.Listener // v6 is nil on a machine without IPv6
 	port4  uint16
 	port6  uint16
 	accept func(*flow, net.Conn)
 
-	mu      sync.Mutex
-	pending map[netip.Addr]*flow // guarded by mu, by identifier
-	// v6mu is held for reading from before a connect to ::1 until its source
-	// port stands in bySource, and for writing to look one up.
-	v6mu     sync.RWMutex
-	bySource sync.Map // uint16 to *flow
+	mu       sync.Mutex
+	pending  map[netip.Addr]*flow     // guarded by mu, by identifier
+	bySource map[netip.AddrPort]*flow // guarded by mu, by the agent's end
 }
 
 // announceTimeout is how long an announced flow is awaited, and how long an
@@ -54,7 +52,7 @@ type flows struct {
 const announceTimeout = 60 * time.Second
 
 func listenFlows(accept func(*flow, net.Conn)) (*flows, error) {
-	f := &flows{accept: accept, pending: map[netip.Addr]*flow{}}
+	f := &flows{accept: accept, pending: map[netip.Addr]*flow{}, bySource: map[netip.AddrPort]*flow{}}
 	// All of 127.0.0.0/8 is wanted, and nothing from outside: the wildcard
 	// address on the loopback device alone. SO_BINDTODEVICE needs no
 	// privilege since Linux 5.7.
@@ -65,7 +63,7 @@ func listenFlows(accept func(*flow, net.Conn)) (*flows, error) {
 	}}
 	v4, err := lc.Listen(context.Background(), "tcp4", "0.0.0.0:0")
 	if err != nil {
-		return nil, fmt.Errorf("listen on loopback (SO_BINDTODEVICE needs Linux 5.7): %w", err)
+		return nil, fmt.Errorf("listen on loopback (SO_BINDTODEVICE needs Linux 5.7, and is refused inside another boundary): %w", err)
 	}
 	f.v4, f.port4 = v4, portOf(v4)
 	if v6, err := lc.Listen(context.Background(), "tcp6", "[::1]:0"); err == nil {
@@ -114,31 +112,69 @@ func randomLoopback() (netip.Addr, error) {
 // connected tells which source the flow's connection has.
 func (f *flows) connected(fl *flow, source netip.AddrPort) { fl.source <- source }
 
-// cancel takes back a flow whose connect failed.
+// cancel takes back a flow whose connect failed. Whoever arrived on a guess
+// need not wait for it any longer.
 func (f *flows) cancel(fl *flow) {
+	f.forget(fl)
+	close(fl.source)
+}
+
+// forget is for a flow that has arrived, or never will.
+func (f *flows) forget(fl *flow) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.pending[fl.key.Addr()] == fl {
 		delete(f.pending, fl.key.Addr())
 	}
+	if f.bySource[fl.key] == fl {
+		delete(f.bySource, fl.key)
+	}
 }
 
-// connectV6 connects a socket to ::1 by connect, and announces the flow under
-// the source port that it got. No connection is looked up meanwhile.
-func (f *flows) connectV6(fl *flow, connect func(netip.AddrPort) (netip.AddrPort, error)) error {
+// connectV6 connects a socket that is IPv6 only to ::1. It is bound first, so
+// that the flow is announced under the address that it comes from.
+func (f *flows) connectV6(fl *flow, fd int) error {
 	if f.v6 == nil {
 		return unix.ENETUNREACH
 	}
-	fl.source = make(chan netip.AddrPort, 1)
-	fl.made = time.Now()
-	f.v6mu.RLock()
-	defer f.v6mu.RUnlock()
-	source, err := connect(netip.AddrPortFrom(netip.IPv6Loopback(), f.port6))
-	if source.IsValid() {
-		fl.source <- source
-		f.bySource.Store(source.Port(), fl)
+	source, err := sourceV6(fd)
+	if err != nil {
+		return err
 	}
+	to := &unix.SockaddrInet6{Addr: netip.IPv6Loopback().As16(), Port: int(f.port6)}
+	fl.source, fl.made, fl.key = make(chan netip.AddrPort, 1), time.Now(), source
+	f.mu.Lock()
+	if f.bySource[source] != nil {
+		// A second connect while the first is under way: the kernel says so.
+		f.mu.Unlock()
+		return unix.Connect(fd, to)
+	}
+	f.bySource[source] = fl
+	f.mu.Unlock()
+	if err = unix.Connect(fd, to); err != nil && err != unix.EINPROGRESS {
+		f.cancel(fl)
+		return err
+	}
+	f.connected(fl, source)
 	return err
+}
+
+// sourceV6 is the address from which a socket will connect to ::1; one that has
+// none is given one.
+func sourceV6(fd int) (netip.AddrPort, error) {
+	// EINVAL: it is bound, or connected, already.
+	if err := unix.Bind(fd, &unix.SockaddrInet6{Addr: netip.IPv6Loopback().As16()}); err != nil && err != unix.EINVAL {
+		return netip.AddrPort{}, err
+	}
+	local, err := unix.Getsockname(fd)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	at := fromUnixSockaddr(local)
+	if at.Addr().IsUnspecified() {
+		at = netip.AddrPortFrom(netip.IPv6Loopback(), at.Port())
+	}
+	return at, nil
 }
 
 func (f *flows) serve(l net.Listener) {
@@ -170,25 +206,22 @@ func (f *flows) arrive(conn net.Conn) {
 func (f *flows) claim(conn net.Conn) *flow {
 	local := addrPortOf(conn.LocalAddr())
 	remote := addrPortOf(conn.RemoteAddr())
-	var fl *flow
-	if local.Addr().Is4() {
-		f.mu.Lock()
-		fl = f.pending[local.Addr()]
-		f.mu.Unlock()
-	} else {
-		f.v6mu.Lock()
-		if v, ok := f.bySource.LoadAndDelete(remote.Port()); ok {
-			fl = v.(*flow)
-		}
-		f.v6mu.Unlock()
+	f.mu.Lock()
+	fl := f.pending[local.Addr()]
+	if !local.Addr().Is4() {
+		fl = f.bySource[remote]
 	}
+	f.mu.Unlock()
 	if fl == nil {
 		return nil
 	}
 	timeout := time.NewTimer(announceTimeout)
 	defer timeout.Stop()
 	select {
-	case source := <-fl.source:
+	case source, ok := <-fl.source:
+		if !ok {
+			return nil // the announced connect failed
+		}
 		if source.Port() != remote.Port() {
 			fl.source <- source // a stranger's guess: the right one may yet come
 			return nil
@@ -196,7 +229,7 @@ func (f *flows) claim(conn net.Conn) *flow {
 	case <-timeout.C:
 		return nil
 	}
-	f.cancel(fl)
+	f.forget(fl)
 	return fl
 }
 
@@ -204,18 +237,9 @@ func (f *flows) claim(conn net.Conn) *flow {
 func (f *flows) sweep(now time.Time) {
 	old := func(fl *flow) bool { return now.Sub(fl.made) > announceTimeout }
 	f.mu.Lock()
-	for addr, fl := range f.pending {
-		if old(fl) {
-			delete(f.pending, addr)
-		}
-	}
-	f.mu.Unlock()
-	f.bySource.Range(func(k, v any) bool {
-		if old(v.(*flow)) {
-			f.bySource.CompareAndDelete(k, v)
-		}
-		return true
-	})
+	defer f.mu.Unlock()
+	maps.DeleteFunc(f.pending, func(_ netip.Addr, fl *flow) bool { return old(fl) })
+	maps.DeleteFunc(f.bySource, func(_ netip.AddrPort, fl *flow) bool { return old(fl) })
 }
 
 func (f *flows) close() {

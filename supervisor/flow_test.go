@@ -95,6 +95,13 @@ func TestFlowsClaim(t *testing.T) {
 	}
 	// An identifier is used once.
 	wantReset(t, first.key)
+	// Nobody waits for a connect that has failed.
+	failed := announced(t, f, "failed.test")
+	stranger := dial(t, failed.key)
+	f.cancel(failed)
+	if _, err := stranger.Read(make([]byte, 1)); !errors.Is(err, unix.ECONNRESET) {
+		t.Errorf("a stranger at the place of a connect that failed: %v", err)
+	}
 }
 
 func TestFlowsStranger(t *testing.T) {
@@ -142,44 +149,52 @@ func dialFrom(t *testing.T, port uint16, to netip.AddrPort) net.Conn {
 func TestFlowsV6(t *testing.T) {
 	f, arrived := startFlows(t)
 	if f.v6 == nil {
-		if err := f.connectV6(&flow{}, nil); err != unix.ENETUNREACH {
+		if err := f.connectV6(&flow{}, -1); err != unix.ENETUNREACH {
 			t.Errorf("on a machine without IPv6: %v", err)
 		}
 		return
 	}
+	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
 	fl := &flow{name: "six.test"}
-	var conn net.Conn
-	err := f.connectV6(fl, func(to netip.AddrPort) (netip.AddrPort, error) {
-		conn = dial(t, to)
-		return addrPortOf(conn.LocalAddr()), unix.EINPROGRESS
-	})
-	if err != unix.EINPROGRESS {
+	if err := f.connectV6(fl, fd); err != nil {
 		t.Errorf("connect: %v", err)
 	}
-	wantArrival(t, arrived, fl, conn)
-	err = f.connectV6(&flow{}, func(netip.AddrPort) (netip.AddrPort, error) { return netip.AddrPort{}, unix.ECONNREFUSED })
-	if err != unix.ECONNREFUSED {
+	select {
+	case got := <-arrived:
+		defer got.conn.Close()
+		if got.fl != fl {
+			t.Errorf("%s arrived, want %s", got.fl, fl)
+		}
+	case <-time.After(5 * time.Second):
+		t.Fatal("the flow did not arrive")
+	}
+	if err := f.connectV6(&flow{}, fd); err != unix.EISCONN {
 		t.Errorf("a connect that fails: %v", err)
 	}
-	f.bySource.Range(func(k, v any) bool {
-		t.Errorf("left behind: %v from %v", v, k)
-		return true
-	})
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for source, left := range f.bySource {
+		t.Errorf("left behind: %v from %v", left, source)
+	}
 }
 
 func TestFlowsSweepAndCancel(t *testing.T) {
 	f, _ := startFlows(t)
 	kept, cancelled := announced(t, f, "kept.test"), announced(t, f, "cancelled.test")
-	f.bySource.Store(uint16(1), kept)
-	f.cancel(cancelled)
+	six := netip.MustParseAddrPort("[::1]:1")
+	f.bySource[six] = kept
 	f.cancel(cancelled)
 	now := time.Now()
 	f.sweep(now)
-	if _, six := f.bySource.Load(uint16(1)); len(f.pending) != 1 || f.pending[kept.key.Addr()] != kept || !six {
+	if len(f.pending) != 1 || f.pending[kept.key.Addr()] != kept || f.bySource[six] != kept {
 		t.Errorf("pending: %v", f.pending)
 	}
 	f.sweep(now.Add(announceTimeout + time.Second))
-	if _, six := f.bySource.Load(uint16(1)); len(f.pending) != 0 || six {
+	if len(f.pending) != 0 || len(f.bySource) != 0 {
 		t.Errorf("pending after their time: %v", f.pending)
 	}
 	wantReset(t, kept.key)

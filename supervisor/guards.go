@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"errors"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -32,11 +33,13 @@ const (
 	guardGetfd    = "pidfd-getfd"
 	guardNet      = "landlock-net"
 	guardScope    = "landlock-scope"
+	guardTrace    = "landlock-ptrace"
+	guardFiles    = "kernel-files"
 )
 
 // GuardNames are the names that a policy may require.
 func GuardNames() []string {
-	return []string{guardNotify, guardKillable, guardGetfd, guardNet, guardScope}
+	return []string{guardNotify, guardKillable, guardGetfd, guardNet, guardScope, guardTrace, guardFiles}
 }
 
 // machine is what was found out about this machine with a launcher at hand.
@@ -46,11 +49,31 @@ type machine struct {
 	getfd    error
 	landlock seccomp.Landlock
 	noLock   error
+	// filesOpen says that the agent could write to /proc/sys, being root.
+	// Until the launcher has answered it is hoped that this can be mended.
+	filesOpen bool
+	noFiles   error
+}
+
+// launched takes what the launcher has found out.
+func (m *machine) launched(on uint32) {
+	if m.filesOpen && on&listenerFilesClosed == 0 {
+		m.noFiles = errFilesOpen
+	}
+}
+
+// errFilesOpen says why kernel-files is off.
+var errFilesOpen = errors.New("the agent is root, and a mount namespace could not be made (CAP_SYS_ADMIN)")
+
+// options are those of the filters for this machine.
+func (m machine) options() seccomp.Options {
+	return seccomp.Options{TrapStreams: m.getfd != nil, TrapTrace: !m.landlock.Trace}
 }
 
 func probe(l *Launcher) machine {
 	m := machine{notify: seccomp.NotifyAvailable(), killable: seccomp.WaitKillableAvailable(), getfd: l.probeGetfd()}
 	m.landlock, m.noLock = seccomp.ProbeLandlock()
+	m.filesOpen = kernelFilesOpen()
 	return m
 }
 
@@ -74,6 +97,13 @@ func (m machine) guards() []Guard {
 		guard(guardScope, "6.12", landlockWhy(m.landlock.Scope), false,
 			"no signals and no abstract unix sockets to processes outside",
 			"the agent can signal processes of the same user, and end the supervisor (it then has no network)"),
+		guard(guardTrace, "5.19", landlockWhy(m.landlock.Trace), false,
+			"no tracing of processes outside, and no way to their memory and descriptors",
+			"/proc/PID/mem of the user's other processes, unless Yama forbids it (kernel.yama.ptrace_scope); "+
+				"tracing calls are trapped instead"),
+		guard(guardFiles, "2.4", m.noFiles, false,
+			"the machine's settings (/proc/sys, /sys) can't be written by an agent that is root",
+			"as root the agent can have the kernel start a program outside (core_pattern): run it as another user"),
 	}
 }
 

@@ -13,9 +13,9 @@ import (
 
 func TestMissingGuards(t *testing.T) {
 	refused := fmt.Errorf("%w: %w", seccomp.ErrNotSupported, unix.EPERM)
-	all := machine{landlock: seccomp.Landlock{Net: true, Scope: true, ABI: 7}}
-	bare := machine{notify: refused, killable: refused, getfd: refused, noLock: refused}
-	older := machine{landlock: seccomp.Landlock{Net: true, ABI: 4}, killable: refused}
+	all := machine{landlock: seccomp.Landlock{Trace: true, Net: true, Scope: true, ABI: 7}}
+	bare := machine{notify: refused, killable: refused, getfd: refused, noLock: refused, noFiles: refused}
+	older := machine{landlock: seccomp.Landlock{Trace: true, Net: true, ABI: 4}, killable: refused}
 	for _, tt := range []struct {
 		name     string
 		machine  machine
@@ -23,6 +23,7 @@ func TestMissingGuards(t *testing.T) {
 		want     []string
 	}{
 		{"all there", all, GuardNames(), nil},
+		{"before scopes and nets", machine{landlock: seccomp.Landlock{Trace: true, ABI: 3}}, []string{guardTrace, guardNet}, []string{guardNet}},
 		{"older, nothing required", older, nil, nil},
 		{"older, what it has required", older, []string{guardNet, guardGetfd}, nil},
 		{"older, more required", older, []string{guardScope, guardNet, guardKillable}, []string{guardKillable, guardScope}},
@@ -40,7 +41,7 @@ func TestMissingGuards(t *testing.T) {
 // TestGuardsTell: every guard has a name that a policy may require, and one
 // that is off says why.
 func TestGuardsTell(t *testing.T) {
-	for _, m := range []machine{{}, {notify: errors.New("no"), killable: errors.New("no"), getfd: errors.New("no"), noLock: errors.New("no")}} {
+	for _, m := range []machine{{}, {notify: errors.New("no"), killable: errors.New("no"), getfd: errors.New("no"), noLock: errors.New("no"), noFiles: errors.New("no")}} {
 		var names []string
 		for _, g := range m.guards() {
 			names = append(names, g.Name)

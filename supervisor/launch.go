@@ -62,27 +62,29 @@ func (l *Launcher) Abandon() {
 
 // prepare sends the plan and takes the listener. The launcher then waits for
 // release.
-func (l *Launcher) prepare(p *plan) (fd int, killable bool, err error) {
+//
+// The second result holds bits of stageListener.
+func (l *Launcher) prepare(p *plan) (fd int, on uint32, err error) {
 	if err := writePlan(l.stage, p); err != nil {
-		return -1, false, err
+		return -1, 0, err
 	}
 	buf, oob := make([]byte, messageSize), make([]byte, unix.CmsgSpace(4))
 	n, oobn, err := l.receive(buf, oob)
 	if err != nil {
-		return -1, false, fmt.Errorf("receive listener: %w", err)
+		return -1, 0, fmt.Errorf("receive listener: %w", err)
 	}
 	m, err := readMessage(io.MultiReader(bytes.NewReader(buf[:n]), l.stage))
 	if err != nil {
-		return -1, false, fmt.Errorf("receive listener: launcher ended: %w", err)
+		return -1, 0, fmt.Errorf("receive listener: launcher ended: %w", err)
 	}
 	if m.kind == stageFailed {
-		return -1, false, stageError(m)
+		return -1, 0, stageError(m)
 	}
 	fds, err := parseRights(oob[:oobn])
 	if err != nil || len(fds) != 1 || m.kind != stageListener {
-		return -1, false, fmt.Errorf("receive listener: %d descriptors: %w", len(fds), err)
+		return -1, 0, fmt.Errorf("receive listener: %d descriptors: %w", len(fds), err)
 	}
-	return fds[0], m.number == 1, nil
+	return fds[0], m.number, nil
 }
 
 func (l *Launcher) receive(buf, oob []byte) (n, oobn int, err error) {

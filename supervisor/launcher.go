@@ -3,9 +3,7 @@ package supervisor
 import (
 	"errors"
 	"os"
-	"path/filepath"
 	"runtime"
-	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -24,7 +22,9 @@ func LaunchMain() {
 	// The main thread stays outside the domain: the kernel takes a process's
 	// domain from it when somebody wants to signal or trace the process.
 	runtime.LockOSThread()
-	closeInherited(stageFD + 1)
+	if err := closeInherited(stageFD + 1); err != nil {
+		return // nothing can be said yet: the supervisor sees the launcher end
+	}
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return
 	}
@@ -65,26 +65,6 @@ func (p *plan) report(stage *os.File, step string, err error) {
 	_, _ = stage.Write(message{kind: stageFailed, number: uint32(errno), text: step}.encode())
 }
 
-// closeInherited closes what the caller of boundary left open, from a number
-// on. What the program has opened itself is close-on-exec, and what came
-// through an exec can't be.
-func closeInherited(first int) {
-	entries, err := filepath.Glob("/proc/self/fd/[0-9]*")
-	if err != nil {
-		return
-	}
-	for _, e := range entries {
-		fd, err := strconv.Atoi(filepath.Base(e))
-		if err != nil || fd < first {
-			continue
-		}
-		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
-		if err == nil && flags&unix.FD_CLOEXEC == 0 {
-			unix.Close(fd)
-		}
-	}
-}
-
 // launch runs on a thread of its own, which is guarded from here on and never
 // used for anything else. It stays for as long as the process: the agent's
 // parent-death signal is tied to it.
@@ -101,6 +81,10 @@ func (p *plan) launch(stage *os.File, done chan<- started) {
 func (p *plan) start(stage *os.File) (pid int, step string, err error) {
 	if unix.Gettid() == unix.Getpid() {
 		return 0, "choose thread", unix.EINVAL // cannot happen: main holds it
+	}
+	var on uint32
+	if p.CloseFiles && closeKernelFiles() == nil {
+		on |= listenerFilesClosed // else the supervisor says that it is not
 	}
 	listeners := make(chan listenerFD)
 	granted := make(chan error)
@@ -122,13 +106,17 @@ func (p *plan) start(stage *os.File) (pid int, step string, err error) {
 	if err != nil {
 		return 0, "install notify filter", err
 	}
-	listeners <- listenerFD{fd, killable}
+	if killable {
+		on |= listenerKillable
+	}
+	listeners <- listenerFD{fd, on}
 	if err := <-granted; err != nil {
 		return 0, "hand over listener", err
 	}
 	if err := seccomp.InstallRefuse(p.Programs.Refuse); err != nil {
 		return 0, "install refuse filter", err
 	}
+	closeOnExec()
 	pid, err = syscall.ForkExec(string(p.Path), convert[string](p.Argv), &syscall.ProcAttr{
 		Env: convert[string](p.Env), Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL},
 	})
@@ -139,16 +127,13 @@ func (p *plan) start(stage *os.File) (pid int, step string, err error) {
 const stepExec = "exec"
 
 type listenerFD struct {
-	fd       int
-	killable bool
+	fd int
+	on uint32 // bits of stageListener
 }
 
 // handOver sends the listener and waits for the word to go on.
 func handOver(stage *os.File, l listenerFD) error {
-	m := message{kind: stageListener}
-	if l.killable {
-		m.number = 1
-	}
+	m := message{kind: stageListener, number: l.on}
 	if err := unix.Sendmsg(stageFD, m.encode(), unix.UnixRights(l.fd), nil, 0); err != nil {
 		return err
 	}

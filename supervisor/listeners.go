@@ -74,7 +74,7 @@ func (l *listeners) find(dialled netip.AddrPort) (netip.AddrPort, bool) {
 	}
 	best := netip.AddrPort{}
 	for ino, known := range candidates {
-		if !live[ino] {
+		if _, listens := live[ino]; !listens {
 			delete(l.known, ino)
 			continue
 		}
@@ -82,10 +82,25 @@ func (l *listeners) find(dialled netip.AddrPort) (netip.AddrPort, bool) {
 			best = known.at
 		}
 	}
-	if best.IsValid() && best.Addr().IsUnspecified() {
+	if !best.IsValid() || l.shared(best, live) {
+		return netip.AddrPort{}, false
+	}
+	if best.Addr().IsUnspecified() {
 		best = dialled // a public listener
 	}
-	return best, best.IsValid()
+	return best, true
+}
+
+// shared says whether somebody outside listens at the same address too
+// (SO_REUSEPORT, or on another device): the kernel might choose him. The caller
+// holds mu.
+func (l *listeners) shared(at netip.AddrPort, live map[inode]netip.Addr) bool {
+	for ino, addr := range live {
+		if known, own := l.known[ino]; addr == at.Addr() && (!own || known.at != at) {
+			return true
+		}
+	}
+	return false
 }
 
 // Constants of sock_diag(7) and <linux/inet_diag.h>.
@@ -96,6 +111,7 @@ const (
 	inetDiagMsgSize    = 72 // struct inet_diag_msg
 	inetDiagMsgInode   = 68
 	inetDiagMsgSport   = 4
+	inetDiagMsgSrc     = 8 // of four bytes for AF_INET, else of sixteen
 	netlinkHeaderSize  = 16
 	netlinkReadSize    = 32 << 10
 	netlinkMsgDone     = 3
@@ -104,14 +120,14 @@ const (
 )
 
 // listening asks the kernel (sock_diag(7)) for the sockets that listen on a
-// TCP port.
-func listening(port uint16) (map[inode]bool, error) {
+// TCP port, and at which addresses.
+func listening(port uint16) (map[inode]netip.Addr, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
 	if err != nil {
 		return nil, fmt.Errorf("open sock_diag: %w", err)
 	}
 	defer unix.Close(fd)
-	found := map[inode]bool{}
+	found := map[inode]netip.Addr{}
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
 		if err := dumpListening(fd, family, port, found); err != nil {
 			return nil, err
@@ -120,7 +136,7 @@ func listening(port uint16) (map[inode]bool, error) {
 	return found, nil
 }
 
-func dumpListening(fd int, family uint8, port uint16, found map[inode]bool) error {
+func dumpListening(fd int, family uint8, port uint16, found map[inode]netip.Addr) error {
 	req := make([]byte, netlinkHeaderSize+inetDiagReqSize)
 	binary.NativeEndian.PutUint32(req, uint32(len(req)))
 	binary.NativeEndian.PutUint16(req[4:], sockDiagByFamily)
@@ -148,7 +164,7 @@ func dumpListening(fd int, family uint8, port uint16, found map[inode]bool) erro
 	}
 }
 
-func collectListening(buf []byte, port uint16, found map[inode]bool) (done bool, err error) {
+func collectListening(buf []byte, port uint16, found map[inode]netip.Addr) (done bool, err error) {
 	for len(buf) >= netlinkHeaderSize {
 		size := int(binary.NativeEndian.Uint32(buf))
 		typ := binary.NativeEndian.Uint16(buf[4:])
@@ -162,9 +178,17 @@ func collectListening(buf []byte, port uint16, found map[inode]bool) (done bool,
 		case typ == netlinkMsgError:
 			return true, fmt.Errorf("read sock_diag: refused")
 		case len(msg) >= inetDiagMsgSize && binary.BigEndian.Uint16(msg[inetDiagMsgSport:]) == port:
-			found[inode(binary.NativeEndian.Uint32(msg[inetDiagMsgInode:]))] = true
+			found[inode(binary.NativeEndian.Uint32(msg[inetDiagMsgInode:]))] = diagSource(msg)
 		}
 		buf = buf[min(len(buf), (size+3)&^3):]
 	}
 	return false, nil
+}
+
+// diagSource is the address at which a socket of a dump is bound.
+func diagSource(msg []byte) netip.Addr {
+	if msg[0] == unix.AF_INET {
+		return netip.AddrFrom4([4]byte(msg[inetDiagMsgSrc:]))
+	}
+	return netip.AddrFrom16([16]byte(msg[inetDiagMsgSrc:])).Unmap()
 }

@@ -27,6 +27,7 @@ func netlinkMessage(typ uint16, size int, body []byte) []byte {
 
 func diagMessage(port uint16, ino uint32) []byte {
 	body := make([]byte, inetDiagMsgSize)
+	body[0], body[inetDiagMsgSrc], body[inetDiagMsgSrc+3] = unix.AF_INET, 127, 1
 	binary.BigEndian.PutUint16(body[inetDiagMsgSport:], port)
 	binary.NativeEndian.PutUint32(body[inetDiagMsgInode:], ino)
 	return netlinkMessage(sockDiagByFamily, -1, body)
@@ -40,33 +41,34 @@ func join(parts ...[]byte) (out []byte) {
 }
 
 func TestCollectListening(t *testing.T) {
+	at := netip.MustParseAddr("127.0.0.1")
 	done := netlinkMessage(netlinkMsgDone, -1, make([]byte, 4))
 	for _, tt := range []struct {
 		name string
 		raw  []byte
-		want map[inode]bool
+		want map[inode]netip.Addr
 		done bool
 		fail bool
 	}{
-		{"nothing", nil, map[inode]bool{}, false, false},
-		{"two and the end", join(diagMessage(80, 7), diagMessage(80, 8), done), map[inode]bool{7: true, 8: true}, true, false},
-		{"more to come", diagMessage(80, 7), map[inode]bool{7: true}, false, false},
-		{"another port", join(diagMessage(81, 7), diagMessage(80, 8)), map[inode]bool{8: true}, false, false},
-		{"nothing behind the end", join(done, diagMessage(80, 7)), map[inode]bool{}, true, false},
-		{"refused", netlinkMessage(netlinkMsgError, -1, make([]byte, 20)), map[inode]bool{}, true, true},
-		{"short body", netlinkMessage(sockDiagByFamily, -1, make([]byte, inetDiagMsgSize-1)), map[inode]bool{}, false, false},
-		{"no length", netlinkMessage(sockDiagByFamily, 0, make([]byte, 80)), map[inode]bool{}, true, true},
-		{"length beyond the end", netlinkMessage(sockDiagByFamily, 1<<20, make([]byte, 80)), map[inode]bool{}, true, true},
-		{"greatest length", netlinkMessage(sockDiagByFamily, 1<<32-1, nil), map[inode]bool{}, true, true},
-		{"half a header", make([]byte, netlinkHeaderSize-1), map[inode]bool{}, false, false},
+		{"nothing", nil, map[inode]netip.Addr{}, false, false},
+		{"two and the end", join(diagMessage(80, 7), diagMessage(80, 8), done), map[inode]netip.Addr{7: at, 8: at}, true, false},
+		{"more to come", diagMessage(80, 7), map[inode]netip.Addr{7: at}, false, false},
+		{"another port", join(diagMessage(81, 7), diagMessage(80, 8)), map[inode]netip.Addr{8: at}, false, false},
+		{"nothing behind the end", join(done, diagMessage(80, 7)), map[inode]netip.Addr{}, true, false},
+		{"refused", netlinkMessage(netlinkMsgError, -1, make([]byte, 20)), map[inode]netip.Addr{}, true, true},
+		{"short body", netlinkMessage(sockDiagByFamily, -1, make([]byte, inetDiagMsgSize-1)), map[inode]netip.Addr{}, false, false},
+		{"no length", netlinkMessage(sockDiagByFamily, 0, make([]byte, 80)), map[inode]netip.Addr{}, true, true},
+		{"length beyond the end", netlinkMessage(sockDiagByFamily, 1<<20, make([]byte, 80)), map[inode]netip.Addr{}, true, true},
+		{"greatest length", netlinkMessage(sockDiagByFamily, 1<<32-1, nil), map[inode]netip.Addr{}, true, true},
+		{"half a header", make([]byte, netlinkHeaderSize-1), map[inode]netip.Addr{}, false, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := map[inode]bool{}
+			got := map[inode]netip.Addr{}
 			done, err := collectListening(tt.raw, 80, got)
 			if done != tt.done || (err != nil) != tt.fail {
 				t.Errorf("done %v, %v", done, err)
 			}
-			if diff := cmp.Diff(tt.want, got); diff != "" {
+			if diff := cmp.Diff(tt.want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
 		})
@@ -78,7 +80,7 @@ func FuzzCollectListening(f *testing.F) {
 	f.Add(netlinkMessage(netlinkMsgDone, -1, nil))
 	f.Add(netlinkMessage(sockDiagByFamily, 17, make([]byte, 3)))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		found := map[inode]bool{}
+		found := map[inode]netip.Addr{}
 		_, _ = collectListening(b, 80, found)
 		if len(found) > len(b)/(netlinkHeaderSize+inetDiagMsgSize) {
 			t.Fatalf("%d sockets in %d bytes", len(found), len(b))

@@ -2,9 +2,14 @@ package supervisor
 
 import (
 	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
+	"boundary/audit"
 	"boundary/seccomp"
 )
 
@@ -48,11 +53,11 @@ func errnoOf(err error) unix.Errno {
 
 // call is one trapped system call on its way to an answer.
 type call struct {
-	s      *Session
-	n      seccomp.Notif
-	name   string // of the system call
-	leader bool   // this goroutine receives; see mayBlock
-	proc   *process
+	s    *Session
+	n    seccomp.Notif
+	name string // of the system call
+	lead *lead
+	proc *process
 }
 
 func (c *call) arg(n int) uint64 { return c.n.Data.Args[n] }
@@ -65,12 +70,7 @@ func (c *call) valid() bool { return c.s.listener.Valid(c.n.ID) }
 
 // mayBlock is called before anything that can wait for somebody else. It lets
 // another goroutine receive notifications; this one ends with its answer.
-func (c *call) mayBlock() {
-	if c.leader {
-		c.leader = false
-		go c.s.receive()
-	}
-}
+func (c *call) mayBlock() { c.lead.pass() }
 
 // process says who calls, and looks it up once a call. Where the caller is gone
 // meanwhile its thread id may be another's, so nothing is said of it.
@@ -113,15 +113,66 @@ func (c *call) memoryError(err error) error {
 	return err
 }
 
-// receive is the loop of the goroutine that leads; there is one at a time.
+// lead is held by the goroutine that receives notifications, and answers them
+// itself: there is one at a time. It is passed on before what may take long
+// and, by a timer, where something does all the same: an agent has ways to
+// make the kernel wait in a call that should not (memory behind a userfaultfd
+// or FUSE, a network namespace that drops what is sent to loopback). Others of
+// the session must not wait with it.
+type lead struct {
+	s     *Session
+	state atomic.Int32
+	timer *time.Timer
+}
+
+// States of a lead.
+const (
+	leadWaits  = iota // for a notification
+	leadBusy          // with an answer
+	leadPassed        // another goroutine receives
+)
+
+// tooLong is how long one answer may hold up the others.
+const tooLong = 20 * time.Millisecond
+
+func newLead(s *Session) *lead {
+	l := &lead{s: s}
+	l.timer = time.AfterFunc(time.Hour, l.pass)
+	l.timer.Stop()
+	return l
+}
+
+// begin is called with a notification in hand.
+func (l *lead) begin() {
+	l.state.Store(leadBusy)
+	l.timer.Reset(tooLong)
+}
+
+// end is called when that was answered. False: another goroutine leads.
+func (l *lead) end() bool {
+	l.timer.Stop()
+	return l.state.CompareAndSwap(leadBusy, leadWaits)
+}
+
+// pass lets another goroutine lead.
+func (l *lead) pass() {
+	if l.state.CompareAndSwap(leadBusy, leadPassed) {
+		go l.s.receive()
+	}
+}
+
+// receive is the loop of the goroutine that leads.
 func (s *Session) receive() {
+	l := newLead(s)
+	defer l.timer.Stop()
 	for {
-		c := call{s: s, leader: true}
+		c := call{s: s, lead: l}
 		err := s.listener.Receive(&c.n)
 		switch {
 		case err == nil:
+			l.begin()
 			s.answer(&c, s.dispatch(&c))
-			if !c.leader {
+			if !l.end() {
 				return
 			}
 		case errors.Is(err, seccomp.ErrTargetGone):
@@ -155,8 +206,16 @@ func (s *Session) answer(c *call, r reply) {
 }
 
 // dispatch answers by system call. The filter traps no call that is not here;
-// one that comes all the same is refused.
-func (s *Session) dispatch(c *call) reply {
+// one that comes all the same is refused, as is one whose handler fails in a
+// way that was not foreseen.
+func (s *Session) dispatch(c *call) (r reply) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.WithField("syscall", c.name).WithField("stack", string(debug.Stack())).Error("bug in a handler")
+			_ = s.record(&audit.Record{Event: audit.Error, Reason: "bug", Message: fmt.Sprintf("%s: %v", c.name, p)})
+			r = fail(unix.EACCES)
+		}
+	}()
 	if h, ok := s.handlers[c.n.Data.Nr]; ok {
 		c.name = h.name
 		return h.answer(c)
@@ -172,6 +231,7 @@ type handler struct {
 func newHandlers() map[int32]handler {
 	return map[int32]handler{
 		unix.SYS_SOCKET:      {"socket", (*call).socket},
+		unix.SYS_SOCKETPAIR:  {"socketpair", (*call).socketpair},
 		unix.SYS_CONNECT:     {"connect", (*call).connect},
 		unix.SYS_BIND:        {"bind", (*call).bind},
 		unix.SYS_LISTEN:      {"listen", (*call).listen},
@@ -186,5 +246,17 @@ func newHandlers() map[int32]handler {
 		unix.SYS_SETSOCKOPT:  {"setsockopt", (*call).setsockopt},
 		unix.SYS_GETSOCKOPT:  {"getsockopt", (*call).getsockopt},
 		unix.SYS_IOCTL:       {"ioctl", (*call).ioctl},
+
+		unix.SYS_PRLIMIT64:          {"prlimit64", (*call).aimedFirst},
+		unix.SYS_SCHED_SETAFFINITY:  {"sched_setaffinity", (*call).aimedFirst},
+		unix.SYS_SCHED_SETSCHEDULER: {"sched_setscheduler", (*call).aimedFirst},
+		unix.SYS_SCHED_SETPARAM:     {"sched_setparam", (*call).aimedFirst},
+		unix.SYS_SCHED_SETATTR:      {"sched_setattr", (*call).aimedFirst},
+		unix.SYS_MIGRATE_PAGES:      {"migrate_pages", (*call).aimedFirst},
+		unix.SYS_SETPRIORITY:        {"setpriority", (*call).priority},
+		unix.SYS_IOPRIO_SET:         {"ioprio_set", (*call).ioPriority},
+		unix.SYS_PTRACE:             {"ptrace", (*call).aimedSecond},
+		unix.SYS_PROCESS_VM_READV:   {"process_vm_readv", (*call).aimedFirst},
+		unix.SYS_PROCESS_VM_WRITEV:  {"process_vm_writev", (*call).aimedFirst},
 	}
 }

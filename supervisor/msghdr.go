@@ -110,6 +110,25 @@ func (c *call) gather(m *msghdr, limit int) ([]byte, error) {
 	return buf[:got], nil
 }
 
+// gatherPart copies n bytes of a payload, from an offset on.
+func (c *call) gatherPart(m *msghdr, from, n int) ([]byte, error) {
+	part := &msghdr{}
+	skip := uint64(from)
+	for _, r := range m.iov {
+		cut := min(skip, r.Len)
+		skip -= cut
+		part.iov = append(part.iov, seccomp.Range{Base: r.Base + seccomp.Addr(cut), Len: r.Len - cut})
+	}
+	buf := make([]byte, n)
+	if _, err := seccomp.ReadRanges(c.tid(), part.iov, buf); err != nil {
+		return nil, c.memoryError(err)
+	}
+	if !c.valid() {
+		return nil, unix.EINTR
+	}
+	return buf, nil
+}
+
 // scatter writes a received datagram, and tells how much had room.
 func (c *call) scatter(m *msghdr, data []byte) (int, error) {
 	if !c.valid() {

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"boundary/audit"
 	"boundary/policies"
 	"boundary/seccomp"
@@ -62,13 +64,10 @@ func newProcesses() *processes {
 //
 // Preconditions: the caller asks Listener.Valid between this and any use of
 // the answer, so that tid still is the thread that called.
-func (p *processes) of(tid int) *process {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.lookup(tid, maxAncestors)
-}
+func (p *processes) of(tid int) *process { return p.lookup(tid, maxAncestors) }
 
-// lookup is called with mu held.
+// lookup reads without holding mu: an agent can make /proc wait for memory of
+// its own (its arguments), and others must not wait with it.
 func (p *processes) lookup(tid, depth int) *process {
 	stat, err := readStat(tid)
 	if err != nil {
@@ -82,7 +81,7 @@ func (p *processes) lookup(tid, depth int) *process {
 	if stat.ppid > 1 && stat.ppid != p.launcher && stat.ppid != os.Getpid() && depth > 0 {
 		key.parent = p.lookup(stat.ppid, depth-1)
 	}
-	if old := p.cache[tid]; old != nil && old.key == key {
+	if old := p.cached(tid); old != nil && old.key == key {
 		return old.proc
 	}
 	tgid, err := seccomp.ThreadGroup(tid)
@@ -90,11 +89,19 @@ func (p *processes) lookup(tid, depth int) *process {
 		return unknownProcess(tid)
 	}
 	proc := p.snapshot(tgid, stat, exe, key.parent)
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if len(p.cache) >= maxProcesses {
 		clear(p.cache)
 	}
 	p.cache[tid] = &processSnapshot{key: key, proc: proc}
 	return proc
+}
+
+func (p *processes) cached(tid int) *processSnapshot {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.cache[tid]
 }
 
 func (p *processes) snapshot(pid int, stat procStat, exe string, parent *process) *process {
@@ -120,14 +127,24 @@ func (p *processes) snapshot(pid int, stat procStat, exe string, parent *process
 }
 
 // samePath says whether a link of /proc leads to what its text names. In a mount
-// namespace of its own a process gives its executable any name it likes.
+// namespace of its own a process gives a file any name it likes. The text is
+// what the kernel made of a path, so no symbolic link is in it: one that is
+// found there now was put there to deceive.
 func samePath(link, text string) bool {
 	behind, err := os.Stat(link)
 	if err != nil {
 		return false
 	}
-	named, err := os.Stat(text)
-	return err == nil && os.SameFile(behind, named)
+	fd, err := unix.Openat2(unix.AT_FDCWD, text, &unix.OpenHow{
+		Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS,
+	})
+	if err != nil {
+		return false
+	}
+	named := os.NewFile(uintptr(fd), text)
+	defer named.Close()
+	info, err := named.Stat()
+	return err == nil && os.SameFile(behind, info)
 }
 
 // tick is the unit of times in /proc/PID/stat: USER_HZ is 100 on every
@@ -137,7 +154,7 @@ const tick = 10 * time.Millisecond
 // procStat holds some fields of /proc/PID/stat (proc_pid_stat(5)).
 type procStat struct {
 	state                                  byte
-	ppid                                   int
+	ppid, group                            int
 	start, startCode, startStack, argStart uint64
 }
 
@@ -161,7 +178,7 @@ func readStat(pid int) (procStat, error) {
 		state = fields[0][0]
 	}
 	return procStat{
-		state: state, ppid: int(number(4)), start: number(22), startCode: number(26),
+		state: state, ppid: int(number(4)), group: int(number(5)), start: number(22), startCode: number(26),
 		startStack: number(28), argStart: number(48),
 	}, nil
 }

@@ -152,10 +152,9 @@ func (c *call) drain(sur *surrogate, flags int, wait bool) ([]byte, netip.AddrPo
 	}
 	peek := flags & unix.MSG_PEEK
 	buf := make([]byte, maxDatagram+1)
-	n, err := receiveNow(k.fd, buf, peek)
+	n, from, err := sur.drainNow(k.fd, buf, peek)
 	if err == unix.EAGAIN && wait && flags&unix.MSG_DONTWAIT == 0 && !k.nonblocking() {
-		c.mayBlock()
-		n, err = c.awaitDatagram(k.fd, buf, peek)
+		n, from, err = c.awaitDatagram(sur, k.fd, buf, peek)
 	}
 	if err == unix.ECONNRESET {
 		err = unix.ECONNREFUSED // what UDP says of an unreachable port
@@ -163,15 +162,22 @@ func (c *call) drain(sur *surrogate, flags int, wait bool) ([]byte, netip.AddrPo
 	if err != nil {
 		return nil, none, 0, failWith(err)
 	}
-	data := buf[:n:n]
-	return data, sur.sourceOf(data, peek != 0), flags, reply{}
+	return buf[:n:n], from, flags, reply{}
 }
 
-func receiveNow(fd int, buf []byte, flags int) (int, error) {
+// drainNow takes a datagram that is there, and says whence it came. Both are one
+// step: several threads may receive at once.
+func (sur *surrogate) drainNow(fd int, buf []byte, flags int) (int, netip.AddrPort, error) {
+	sur.drainMu.Lock()
+	defer sur.drainMu.Unlock()
 	for {
 		n, _, err := unix.Recvfrom(fd, buf, flags|unix.MSG_DONTWAIT)
-		if err != unix.EINTR {
-			return n, err
+		switch err {
+		case unix.EINTR:
+		case nil:
+			return n, sur.sourceOf(buf[:n], flags&unix.MSG_PEEK != 0), nil
+		default:
+			return 0, netip.AddrPort{}, err
 		}
 	}
 }
@@ -181,30 +187,15 @@ func receiveNow(fd int, buf []byte, flags int) (int, error) {
 const waitStep = 20 * time.Millisecond
 
 // awaitDatagram waits for as long as the agent's own SO_RCVTIMEO says.
-func (c *call) awaitDatagram(fd int, buf []byte, flags int) (int, error) {
-	var deadline time.Time
-	if tv, err := unix.GetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO); err == nil && tv.Nano() > 0 {
-		deadline = time.Now().Add(time.Duration(tv.Nano()))
-	}
+func (c *call) awaitDatagram(sur *surrogate, fd int, buf []byte, flags int) (int, netip.AddrPort, error) {
+	w := c.newPatience(fd, unix.SO_RCVTIMEO)
 	for {
-		wait := waitStep
-		if !deadline.IsZero() {
-			left := time.Until(deadline)
-			if left <= 0 {
-				return 0, unix.EAGAIN
-			}
-			wait = min(wait, left)
+		if err := w.wait(unix.POLLIN); err != nil {
+			return 0, netip.AddrPort{}, err
 		}
-		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-		if _, err := unix.Poll(p, int(wait/time.Millisecond)+1); err != nil && err != unix.EINTR {
-			return 0, err
-		}
-		n, err := receiveNow(fd, buf, flags)
+		n, from, err := sur.drainNow(fd, buf, flags)
 		if err != unix.EAGAIN {
-			return n, err
-		}
-		if !c.valid() || signalPending(c.tid()) {
-			return 0, unix.EINTR
+			return n, from, err
 		}
 	}
 }

@@ -44,7 +44,7 @@ func nameOf(names map[int32]string, value int32) string {
 // From <linux/socket.h> and <linux/net.h>; what is not here is written as a number.
 var (
 	familyNames = map[int32]string{
-		unix.AF_UNSPEC: "AF_UNSPEC", unix.AF_INET: "AF_INET", unix.AF_INET6: "AF_INET6", unix.AF_NETLINK: "AF_NETLINK",
+		unix.AF_UNSPEC: "AF_UNSPEC", unix.AF_UNIX: "AF_UNIX", unix.AF_INET: "AF_INET", unix.AF_INET6: "AF_INET6", unix.AF_NETLINK: "AF_NETLINK",
 		unix.AF_PACKET: "AF_PACKET", unix.AF_RDS: "AF_RDS", unix.AF_CAN: "AF_CAN", unix.AF_TIPC: "AF_TIPC",
 		unix.AF_BLUETOOTH: "AF_BLUETOOTH", unix.AF_ALG: "AF_ALG", unix.AF_VSOCK: "AF_VSOCK", unix.AF_KCM: "AF_KCM",
 		unix.AF_QIPCRTR: "AF_QIPCRTR", unix.AF_SMC: "AF_SMC", unix.AF_XDP: "AF_XDP",

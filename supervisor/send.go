@@ -2,15 +2,12 @@ package supervisor
 
 import (
 	"encoding/binary"
+	"errors"
 
 	"golang.org/x/sys/unix"
 
 	"boundary/seccomp"
 )
-
-// maxStreamChunk is how much one sendto with an address, on a socket to which
-// an address means nothing, is made to carry: a partial send is allowed there.
-const maxStreamChunk = 64 << 10
 
 // sendto is trapped only with an address. It is always made by the
 // supervisor, with copies of address and data.
@@ -20,65 +17,14 @@ func (c *call) sendto() reply {
 		return failWith(err)
 	}
 	defer k.close()
-	addr, err := c.readSockaddr(c.arg(4), c.int(5))
-	if err != nil {
-		return failWith(err)
+	m := &msghdr{
+		name: c.arg(4), nameLen: uint32(c.int(5)),
+		iov: []seccomp.Range{{Base: seccomp.Addr(c.arg(1)), Len: c.arg(2)}},
 	}
-	length := c.arg(2)
 	if sur := c.s.surrogates.byInode(k.ino); sur != nil {
-		if length > maxDatagram {
-			return fail(unix.EMSGSIZE)
-		}
-		m := &msghdr{iov: []seccomp.Range{{Base: seccomp.Addr(c.arg(1)), Len: length}}}
-		return c.sendDatagram(sur, m, addr)
+		return c.sendMessage(sur, m)
 	}
-	data := make([]byte, min(length, maxStreamChunk))
-	if length > maxStreamChunk && k.typ != unix.SOCK_STREAM {
-		return fail(unix.EMSGSIZE)
-	}
-	if err := c.read(c.arg(1), data); err != nil {
-		return failWith(err)
-	}
-	return c.sendOn(k, data, int(c.int(3)), addr)
-}
-
-// sendOn sends for the agent on a socket that is no surrogate.
-func (c *call) sendOn(k *socket, data []byte, flags int, addr sockaddr) reply {
-	// Only flags that can do the supervisor no harm: with MSG_ZEROCOPY the
-	// kernel would go on reading memory that is ours and used again.
-	flags &= unix.MSG_DONTWAIT | unix.MSG_MORE | unix.MSG_OOB | unix.MSG_EOR | unix.MSG_DONTROUTE
-	flags |= unix.MSG_NOSIGNAL // the signal would be the supervisor's
-	if !k.nonblocking() && flags&unix.MSG_DONTWAIT == 0 {
-		c.mayBlock()
-	}
-	switch {
-	case k.domain == unix.AF_UNIX && k.typ == unix.SOCK_DGRAM && len(addr) > 0:
-		target, r := c.allowedUnix(k, addr)
-		if target == nil {
-			return r
-		}
-		defer target.close()
-		n := 0
-		err := c.s.asAgent(c, func() (err error) {
-			n, err = seccomp.SendTo(k.fd, data, flags, target.addr)
-			return err
-		})
-		return result(n, err)
-	case k.domain == unix.AF_NETLINK:
-		// The routing family; it reaches the kernel only. What it may change
-		// is decided by the credentials of the socket's maker too.
-		if !c.valid() {
-			return fail(unix.EINTR)
-		}
-		n, err := seccomp.SendTo(k.fd, data, flags, addr)
-		return result(n, err)
-	}
-	// A connected stream ignores the address, and one that is not can't send.
-	if !c.valid() {
-		return fail(unix.EINTR)
-	}
-	n, err := seccomp.SendTo(k.fd, data, flags, nil)
-	return result(n, err)
+	return c.sendFor(k, m, int(c.int(3)))
 }
 
 // sendDatagram carries one message of a surrogate to addr or, without one, to
@@ -118,57 +64,63 @@ func (c *call) surrogateFor(fd int32) *surrogate {
 	return c.s.surrogates.byInode(ino)
 }
 
-// sendmsg is continued on anything but a surrogate or a unix datagram socket
-// with an address: what is left has a fixed peer, or none. No IP datagram
-// socket exists in the agent, the filter refuses MSG_FASTOPEN, and an
-// unconnected stream can't send.
+// sendmsg is made by the supervisor, with copies of all: continued, it could
+// be aimed at a datagram socket outside while the kernel reads it anew, by
+// another thread that swaps header or descriptor.
+//
+// Where sockets can't be duplicated (see heldFinder) it is continued on all but
+// surrogates: no IP datagram socket exists in the agent, the filter refuses
+// MSG_FASTOPEN, and an unconnected stream can't send. What is left of the race
+// is said by `boundary doctor`.
 func (c *call) sendmsg() reply {
-	sur := c.surrogateFor(c.int(0))
-	if sur != nil {
+	if sur := c.surrogateFor(c.int(0)); sur != nil {
 		m, err := c.readMsghdr(c.arg(1))
 		if err != nil {
 			return failWith(err)
 		}
 		return c.sendMessage(sur, m)
 	}
-	var raw [msghdrSize]byte
-	if err := c.read(c.arg(1), raw[:]); err != nil {
-		return failWith(err)
+	if _, held := c.s.finder.(*heldFinder); held {
+		return c.sendHeld(c.arg(1), int(c.int(2)), 1)
 	}
-	if binary.NativeEndian.Uint64(raw[:]) == 0 {
-		return proceed
-	}
-	return c.sendNamed()
-}
-
-// sendNamed is sendmsg with an address on a socket that is no surrogate.
-func (c *call) sendNamed() reply {
 	k, err := c.s.finder.find(c.tid(), c.int(0))
 	if err != nil {
 		return failWith(err)
 	}
 	defer k.close()
-	if k.domain != unix.AF_UNIX || k.typ != unix.SOCK_DGRAM {
-		return proceed // see sendmsg
-	}
 	m, err := c.readMsghdr(c.arg(1))
 	if err != nil {
 		return failWith(err)
 	}
-	if m.controlLen != 0 {
-		// Descriptors and credentials can't be passed on another's behalf.
+	return c.sendFor(k, m, int(c.int(2)))
+}
+
+// sendHeld is sendmsg or sendmmsg, of which the first header lies at an
+// address, where sockets can't be duplicated. Only datagrams between unix
+// sockets are looked at, and without what is passed along: descriptors can't be
+// passed on another's behalf here.
+func (c *call) sendHeld(at uint64, flags int, count uint32) reply {
+	multiple := c.n.Data.Nr == unix.SYS_SENDMMSG
+	k, err := c.s.finder.find(c.tid(), c.int(0))
+	if err != nil && !errors.Is(err, unix.EACCES) {
+		return failWith(err)
+	}
+	if err == nil {
+		defer k.close()
+	}
+	if err != nil || k.domain != unix.AF_UNIX || k.typ != unix.SOCK_DGRAM {
+		return proceed
+	}
+	return c.sendEach(at, count, func(m *msghdr) reply {
+		switch {
+		case m.controlLen == 0:
+			return c.sendFor(k, m, flags)
+		case m.name == 0 && !multiple:
+			return proceed
+		}
 		c.s.refusedWith(c, unix.EACCES)
 		return fail(unix.EACCES)
-	}
-	addr, err := c.readSockaddr(m.name, int32(m.nameLen))
-	if err != nil {
-		return failWith(err)
-	}
-	data, err := c.gather(m, maxStreamChunk)
-	if err != nil {
-		return failWith(err)
-	}
-	return c.sendOn(k, data, int(c.int(2)), addr)
+	})
 }
 
 func (c *call) sendMessage(sur *surrogate, m *msghdr) reply {
@@ -179,20 +131,38 @@ func (c *call) sendMessage(sur *surrogate, m *msghdr) reply {
 	return c.sendDatagram(sur, m, addr)
 }
 
-// sendmmsg is continued as sendmsg is. For a surrogate it says how many
-// messages went out before the first that could not, and its error if none.
+// sendmmsg is made as sendmsg is.
 func (c *call) sendmmsg() reply {
-	sur := c.surrogateFor(c.int(0))
-	if sur == nil {
-		return c.sendmmsgElsewhere()
-	}
 	count := min(uint32(c.arg(2)), maxMmsg)
+	flags := int(c.int(3))
+	if sur := c.surrogateFor(c.int(0)); sur != nil {
+		return c.sendEach(c.arg(1), count, func(m *msghdr) reply { return c.sendMessage(sur, m) })
+	}
+	if _, held := c.s.finder.(*heldFinder); held {
+		return c.sendHeld(c.arg(1), flags, count)
+	}
+	k, err := c.s.finder.find(c.tid(), c.int(0))
+	if err != nil {
+		return failWith(err)
+	}
+	defer k.close()
+	return c.sendEach(c.arg(1), count, func(m *msghdr) reply { return c.sendFor(k, m, flags) })
+}
+
+// sendEach sends messages whose headers lie one after the other. Like
+// sendmmsg(2) it says how many went out before the first that could not, and
+// its error if none.
+func (c *call) sendEach(at uint64, count uint32, send func(*msghdr) reply) reply {
+	multiple := c.n.Data.Nr == unix.SYS_SENDMMSG
 	for i := range count {
-		at := c.arg(1) + uint64(i)*mmsghdrSize
+		at := at + uint64(i)*mmsghdrSize
 		m, err := c.readMsghdr(at)
 		r := failWith(err)
 		if err == nil {
-			r = c.sendMessage(sur, m)
+			r = send(m)
+		}
+		if !multiple || r.kind == replyContinue {
+			return r
 		}
 		if r.kind == replyErrno {
 			if i > 0 {
@@ -207,26 +177,4 @@ func (c *call) sendmmsg() reply {
 		}
 	}
 	return value(int64(count))
-}
-
-// sendmmsgElsewhere refuses what sendNamed would have to make: several
-// messages with addresses on a unix datagram socket.
-func (c *call) sendmmsgElsewhere() reply {
-	var raw [msghdrSize]byte
-	if err := c.read(c.arg(1), raw[:]); err != nil {
-		return failWith(err)
-	}
-	if binary.NativeEndian.Uint64(raw[:]) == 0 {
-		return proceed
-	}
-	k, err := c.s.finder.find(c.tid(), c.int(0))
-	if err != nil {
-		return failWith(err)
-	}
-	defer k.close()
-	if k.domain == unix.AF_UNIX && k.typ == unix.SOCK_DGRAM {
-		c.s.refusedWith(c, unix.EACCES)
-		return fail(unix.EACCES)
-	}
-	return proceed
 }

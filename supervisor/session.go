@@ -46,7 +46,8 @@ type Session struct {
 
 	ctx    context.Context
 	cancel context.CancelFunc
-	root   bool // the supervisor's effective user is root
+	root   bool   // the supervisor's effective user is root
+	mounts string // the mount namespace of the session, by its link in /proc
 
 	handlers   map[int32]handler // not written to after start-up
 	listener   *seccomp.Listener
@@ -83,7 +84,10 @@ func Run(l *Launcher, cfg Config) (int, error) {
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	defer s.cancel()
-	closeInherited(stageFD)
+	if err := closeInherited(stageFD); err != nil {
+		l.Abandon()
+		return 0, err
+	}
 	unix.Umask(0) // for bindMasked; files of our own are made with a mode of their own
 	s.resolver = newResolver(s)
 	dir, err := trustDir(cfg.Audit.Session())
@@ -122,8 +126,8 @@ func (s *Session) finishRequests() {
 func (s *Session) start(l *Launcher, cfg Config, dir string) error {
 	m := probe(l)
 	guards := m.guards()
-	if names := missing(guards, s.policy.Required()); len(names) > 0 {
-		return fmt.Errorf("%w: %s (see boundary doctor)", ErrGuardMissing, strings.Join(names, ", "))
+	if err := s.demand(guards); err != nil {
+		return err
 	}
 	if m.getfd == nil {
 		s.finder = newGetfdFinder()
@@ -134,25 +138,32 @@ func (s *Session) start(l *Launcher, cfg Config, dir string) error {
 	if err != nil {
 		return err
 	}
-	programs, err := seccomp.BuildPrograms(seccomp.Options{TrapStreams: m.getfd != nil})
+	programs, err := seccomp.BuildPrograms(m.options())
 	if err != nil {
 		return err
 	}
 	p := &plan{
 		Path: rawString(cfg.Path), Argv: convert[rawString](cfg.Command), Env: convert[rawString](env),
-		Programs: programs, Landlock: m.landlock, DropCaps: s.root,
+		Programs: programs, Landlock: m.landlock, DropCaps: s.root, CloseFiles: m.filesOpen,
 	}
-	fd, killable, err := l.prepare(p)
+	fd, on, err := l.prepare(p)
 	if err != nil {
 		return explainLaunch(err)
 	}
-	if !killable {
+	m.launched(on)
+	guards = m.guards()
+	if err := s.demand(guards); err != nil {
+		unix.Close(fd)
+		return err
+	}
+	if on&listenerKillable == 0 {
 		s.repeats.enable()
 	}
 	if s.listener, err = seccomp.NewListener(fd); err != nil {
 		return fmt.Errorf("%w (a security module may forbid it)", err)
 	}
 	s.procs.launcher = l.pid
+	s.mounts = sessionMounts(l.pid)
 	if err := s.recordStart(cfg, guards); err != nil {
 		s.flows.close()
 		return fmt.Errorf("write audit log: %w", err)
@@ -162,6 +173,30 @@ func (s *Session) start(l *Launcher, cfg Config, dir string) error {
 	if err := l.release(); err != nil {
 		s.recordFailure(err)
 		return explainLaunch(err)
+	}
+	return nil
+}
+
+// sessionMounts is the mount namespace in which the agent starts, by its link in
+// /proc: that of the launcher's guarded thread, where it has one of its own.
+func sessionMounts(launcher int) string {
+	own, err := os.Readlink("/proc/self/ns/mnt")
+	if err != nil {
+		return ""
+	}
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/ns/mnt", launcher))
+	for _, path := range threads {
+		if link, err := os.Readlink(path); err == nil && link != own {
+			return link
+		}
+	}
+	return own
+}
+
+// demand is an error where a guard is missing that must be there.
+func (s *Session) demand(guards []Guard) error {
+	if names := missing(guards, s.policy.Required()); len(names) > 0 {
+		return fmt.Errorf("%w: %s (see boundary doctor)", ErrGuardMissing, strings.Join(names, ", "))
 	}
 	return nil
 }
@@ -272,8 +307,9 @@ func trustDir(session string) (string, error) {
 func (s *Session) recordStart(cfg Config, guards []Guard) error {
 	start := &audit.Start{
 		Version: cfg.Version, Mode: "enforce", Kernel: kernelRelease(), Policies: cfg.Policies, Command: cfg.Command,
-		Guards: []string{},
+		Guards: []string{}, Standard: standardSockets(),
 	}
+	s.warnOfStandard(start.Standard)
 	for _, g := range guards {
 		if g.On {
 			start.Guards = append(start.Guards, g.Name)

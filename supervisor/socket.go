@@ -1,6 +1,8 @@
 package supervisor
 
 import (
+	"encoding/binary"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -21,7 +23,7 @@ func (c *call) socket() reply {
 	case inet && typ == unix.SOCK_DGRAM && (proto == 0 || proto == unix.IPPROTO_UDP):
 		return c.makeSurrogate(int(domain), flags)
 	case inet && typ == unix.SOCK_STREAM && (proto == 0 || proto == unix.IPPROTO_TCP),
-		domain == unix.AF_UNIX:
+		domain == unix.AF_UNIX, domain == unix.AF_NETLINK && proto == unix.NETLINK_ROUTE:
 		return c.makeSocket(int(domain), int(typ), flags, int(proto))
 	}
 	errno := socketRefusal(domain, typ, proto)
@@ -29,15 +31,16 @@ func (c *call) socket() reply {
 	return fail(errno)
 }
 
-// makeSocket is for TCP and AF_UNIX sockets. They are trapped only where the
-// supervisor must hold a duplicate of each; else they are made natively, and
-// whatever is made natively in answer to these registers is TCP or AF_UNIX.
+// makeSocket is for TCP, AF_UNIX and routing sockets. They are trapped only
+// where the supervisor must hold a duplicate of each; else they are made
+// natively, and whatever is made natively in answer to these registers is one
+// of these.
 func (c *call) makeSocket(domain, typ int, flags int32, proto int) reply {
 	held, ok := c.s.finder.(*heldFinder)
 	if !ok {
 		return proceed
 	}
-	fd, err := unix.Socket(domain, typ|unix.SOCK_CLOEXEC|int(flags&unix.SOCK_NONBLOCK), proto)
+	fd, err := c.s.openSocket(domain, typ|unix.SOCK_CLOEXEC|int(flags&unix.SOCK_NONBLOCK), proto)
 	if err != nil {
 		return failWith(err)
 	}
@@ -46,6 +49,51 @@ func (c *call) makeSocket(domain, typ int, flags int32, proto int) reply {
 		return failWith(err)
 	}
 	return c.give(fd, flags)
+}
+
+// socketpair is trapped where the supervisor must hold a duplicate of each
+// socket. Only pairs for datagrams need one: an end of them can send to others
+// than the other. The rest is made natively, as its registers say.
+func (c *call) socketpair() reply {
+	typ, flags := c.int(1)&sockTypeMask, c.int(1)&^sockTypeMask
+	held, ok := c.s.finder.(*heldFinder)
+	if !ok || typ != unix.SOCK_DGRAM || flags&^sockFlags != 0 {
+		return proceed
+	}
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|int(flags&unix.SOCK_NONBLOCK), int(c.int(2)))
+	if err != nil {
+		return failWith(err)
+	}
+	var numbers []byte
+	var failed error
+	for _, fd := range pair {
+		r := c.give(fd, flags)
+		numbers = binary.NativeEndian.AppendUint32(numbers, uint32(r.val))
+		if _, err := held.keep(fd); err != nil {
+			unix.Close(fd)
+			failed = err
+		}
+		if r.kind == replyErrno {
+			failed = r.errno
+		}
+	}
+	if failed == nil {
+		failed = c.write(c.arg(3), numbers)
+	}
+	return result(0, failed)
+}
+
+// openSocket makes a socket for the agent. What one of netlink may do is told by
+// the rights of its maker too.
+func (s *Session) openSocket(domain, typ, proto int) (fd int, err error) {
+	if domain != unix.AF_NETLINK {
+		return unix.Socket(domain, typ, proto)
+	}
+	err = s.unprivileged(func() (err error) {
+		fd, err = unix.Socket(domain, typ, proto)
+		return err
+	})
+	return fd, err
 }
 
 // give puts a duplicate of fd into the agent and answers with its number.

@@ -26,6 +26,8 @@ type plan struct {
 	Programs seccomp.Programs
 	Landlock seccomp.Landlock
 	DropCaps bool
+	// CloseFiles asks for closeKernelFiles.
+	CloseFiles bool
 }
 
 // rawString is a string of any bytes but NUL, as execve(2) takes it. JSON alone
@@ -59,12 +61,18 @@ type kind byte
 // A message is its kind and then a number of four bytes; a plan is sent as
 // its length and JSON.
 const (
-	stageListener kind = 'L' // launcher: the listener comes along (SCM_RIGHTS); the number is 1 where WAIT_KILLABLE_RECV is on
+	stageListener kind = 'L' // launcher: the listener comes along (SCM_RIGHTS); the number tells what is on
 	stageGo       kind = 'G' // supervisor: everything is ready, start the agent
 	stageStarted  kind = 'P' // launcher: the agent runs; the number is its process id
 	stageStopped  kind = 'S' // launcher: the agent's first process has stopped itself
 	stageEnded    kind = 'X' // launcher: it has ended; the number is its wait status
 	stageFailed   kind = 'F' // launcher: the agent was not started; the number is an errno, and the step's name follows
+)
+
+// What the number of stageListener tells, as bits.
+const (
+	listenerKillable    = 1 << iota // WAIT_KILLABLE_RECV is on
+	listenerFilesClosed             // closeKernelFiles has worked
 )
 
 type message struct {

@@ -23,6 +23,8 @@ type surrogate struct {
 	agent  sockaddr      // abstract name of the agent's end
 	end    *net.UnixConn // the supervisor's end; safe for concurrent use
 
+	drainMu sync.Mutex // one receive at a time, with its source
+
 	mu      sync.Mutex
 	proc    *process                  // guarded by mu: the last that used it
 	local   netip.AddrPort            // guarded by mu: zero while unbound

@@ -122,12 +122,25 @@ func fileIDOf(fd int, path string) (id fileID, isSocket bool, err error) {
 	return fileID{dev: unix.Mkdev(st.Dev_major, st.Dev_minor), ino: st.Ino, born: st.Btime}, isSocket, nil
 }
 
+// fileClock is the clock by which the kernel stamps files, in its coarse steps.
+func fileClock() (unix.Timespec, error) {
+	var now unix.Timespec
+	err := unix.ClockGettime(unix.CLOCK_REALTIME_COARSE, &now)
+	return now, err
+}
+
+// olderThan says whether the file was born before a time. One of an unknown
+// time of birth is.
+func (id fileID) olderThan(t unix.Timespec) bool {
+	return id.born.Sec < t.Sec || id.born.Sec == t.Sec && int64(id.born.Nsec) < t.Nsec
+}
+
 // unixTarget is the peer that an agent means, found once.
 type unixTarget struct {
 	addr  sockaddr // by which the supervisor reaches that very socket
 	shown string   // for records and rules: a path, or "@name"
 	own   bool     // a process of the session bound it
-	other bool     // in the supervisor's view the path is another file's
+	other bool     // the path is another file's too, or in the supervisor's view
 	file  *os.File // keeps a path's inode while it is connected to
 }
 
@@ -174,9 +187,16 @@ func (c *call) unixTarget(k *socket, addr sockaddr) (*unixTarget, error) {
 		return nil, unix.EACCES
 	}
 	return &unixTarget{
-		other: !samePath(fdPath(file.Fd()), shown), addr: pathSockaddr(fdPath(file.Fd())), shown: shown,
+		other: !samePath(fdPath(file.Fd()), shown) || manyNames(file), addr: pathSockaddr(fdPath(file.Fd())), shown: shown,
 		own: c.s.unixNames.hasFile(id), file: file,
 	}, nil
+}
+
+// manyNames says whether a file has further hard links: an agent can put those
+// of its user under a path that a rule allows.
+func manyNames(file *os.File) bool {
+	var st unix.Stat_t
+	return unix.Fstat(int(file.Fd()), &st) != nil || st.Nlink > 1
 }
 
 // fdPath is a path that leads to what a descriptor of the supervisor's is open
@@ -194,57 +214,82 @@ func pathSockaddr(path string) sockaddr {
 // openInView opens a path as the calling thread would find it: below its own
 // root and, where it is relative, from its own working directory.
 func (c *call) openInView(path string) (*os.File, error) {
-	dir, rest, how, err := c.view(path)
+	v, err := c.viewOf(path)
 	if err != nil {
 		return nil, err
 	}
-	defer dir.Close()
-	fd, err := unix.Openat2(int(dir.Fd()), rest, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: how})
+	defer v.dir.Close()
+	return v.open(v.path, 0)
+}
+
+// view is how a path of the calling thread's is resolved.
+type view struct {
+	dir  *os.File // where it begins
+	path string
+	how  uint64 // of openat2(2)
+	same bool   // the supervisor finds the same files under the same names
+}
+
+// viewOf returns where a path of the calling thread's begins; the caller closes
+// the directory.
+func (c *call) viewOf(path string) (view, error) {
+	proc := "/proc/" + strconv.Itoa(c.tid())
+	root, err := openDir(proc + "/root")
+	if err != nil {
+		return view{}, unix.EACCES
+	}
+	v := view{dir: root, path: c.ownProc(path), same: c.sameView(root)}
+	switch {
+	case !filepath.IsAbs(path):
+		root.Close()
+		if v.dir, err = openDir(proc + "/cwd"); err != nil {
+			return view{}, unix.EACCES
+		}
+	case !v.same:
+		v.how = unix.RESOLVE_IN_ROOT
+	}
+	if !c.valid() {
+		v.dir.Close()
+		return view{}, unix.EINTR
+	}
+	return v, nil
+}
+
+// open opens a path of the view's, with further flags.
+func (v view) open(path string, flags uint64) (*os.File, error) {
+	fd, err := unix.Openat2(int(v.dir.Fd()), path, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC | flags, Resolve: v.how})
 	if err != nil {
 		return nil, err
 	}
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-// view returns where a path of the calling thread's begins, as an open
-// directory, and how it is resolved from there (openat2(2)).
-func (c *call) view(path string) (dir *os.File, rest string, how uint64, err error) {
-	proc := "/proc/" + strconv.Itoa(c.tid())
-	root, err := os.OpenFile(proc+"/root", unix.O_PATH|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, "", 0, unix.EACCES
-	}
-	if !c.valid() {
-		root.Close()
-		return nil, "", 0, unix.EINTR
-	}
-	if sameFile(root, "/") {
-		// The same view as the supervisor's own.
-		root.Close()
-		start := "/"
-		if !filepath.IsAbs(path) {
-			start = proc + "/cwd"
-		}
-		dir, err := os.OpenFile(start, unix.O_PATH|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return nil, "", 0, unix.EACCES
-		}
-		return dir, path, 0, nil
-	}
-	if !filepath.IsAbs(path) {
-		cwd, err := os.Readlink(proc + "/cwd")
-		if err != nil {
-			root.Close()
-			return nil, "", 0, unix.EACCES
-		}
-		path = cwd + "/" + path
-	}
-	return root, path, unix.RESOLVE_IN_ROOT, nil
+func openDir(path string) (*os.File, error) {
+	return os.OpenFile(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 }
 
-func sameFile(f *os.File, path string) bool {
+// ownProc makes a path that begins with the caller's own directory in /proc
+// mean that of the caller, and not of the supervisor who resolves it.
+func (c *call) ownProc(path string) string {
+	tid := strconv.Itoa(c.tid())
+	if rest, ok := strings.CutPrefix(path, "/proc/self/"); ok {
+		return "/proc/" + tid + "/" + rest
+	}
+	if rest, ok := strings.CutPrefix(path, "/proc/thread-self/"); ok {
+		return "/proc/" + tid + "/task/" + tid + "/" + rest
+	}
+	return path
+}
+
+// sameView says whether the calling thread's root directory and its mounts are
+// those of the session's own: the supervisor then finds the same files.
+func (c *call) sameView(root *os.File) bool {
 	var a, b unix.Stat_t
-	return unix.Fstat(int(f.Fd()), &a) == nil && unix.Stat(path, &b) == nil && a.Dev == b.Dev && a.Ino == b.Ino
+	if unix.Fstat(int(root.Fd()), &a) != nil || unix.Stat("/", &b) != nil || a.Dev != b.Dev || a.Ino != b.Ino {
+		return false
+	}
+	its, err := os.Readlink("/proc/" + strconv.Itoa(c.tid()) + "/ns/mnt")
+	return err == nil && its == c.s.mounts
 }
 
 func (c *call) connectUnix(k *socket, addr sockaddr) reply {
@@ -256,10 +301,9 @@ func (c *call) connectUnix(k *socket, addr sockaddr) reply {
 		return r
 	}
 	defer target.close()
-	if !k.nonblocking() {
-		c.mayBlock()
-	}
-	err := c.s.asAgent(c, func() error { return seccomp.Connect(k.fd, target.addr) })
+	err := c.s.asAgent(c, func() error {
+		return c.connectPatiently(k, func() error { return seccomp.Connect(k.fd, target.addr) })
+	})
 	if err == nil && k.typ != unix.SOCK_DGRAM {
 		c.s.finder.settled(k.ino)
 	}
@@ -356,10 +400,16 @@ func (c *call) bindPath(k *socket, addr sockaddr) reply {
 	}
 	var id fileID
 	err = c.s.asAgent(c, func() error {
+		start, err := fileClock()
+		if err != nil {
+			return err
+		}
 		if err := bindMasked(k.fd, path, umask); err != nil {
 			return err
 		}
-		if bound, isSocket, err := fileIDOf(unix.AT_FDCWD, path); err == nil && isSocket {
+		// The path may lead elsewhere by now. A file that is older than this
+		// call is not the one that it made.
+		if bound, isSocket, err := fileIDOf(unix.AT_FDCWD, path); err == nil && isSocket && !bound.olderThan(start) {
 			id = bound // else gone again: reachable for nobody
 		}
 		return nil
@@ -374,38 +424,37 @@ func (c *call) bindPath(k *socket, addr sockaddr) reply {
 }
 
 // bindable turns a path of the calling thread's into one of the supervisor's.
-// Where that would be too long for an address, or begins at another root, it
+// Where that would be too long for an address, or is seen differently there, it
 // leads through the open parent directory.
 func (c *call) bindable(path string) (string, *os.File, error) {
-	dir, rest, how, err := c.view(path)
+	v, err := c.viewOf(path)
 	if err != nil {
 		return "", nil, err
 	}
-	defer dir.Close()
-	if how == 0 {
-		full := rest
-		if !filepath.IsAbs(rest) {
-			cwd, err := os.Readlink(fdPath(dir.Fd()))
+	defer v.dir.Close()
+	if v.same {
+		full := v.path
+		if !filepath.IsAbs(full) {
+			cwd, err := os.Readlink(fdPath(v.dir.Fd()))
 			if err != nil {
 				return "", nil, unix.EACCES
 			}
-			full = cwd + "/" + rest
+			full = cwd + "/" + full
 		}
 		if len(full) < maxSunLen-sunPath {
 			return full, nil, nil
 		}
 	}
-	slash := strings.LastIndexByte(rest, '/') // not filepath.Dir, which takes ".." by its letters
-	above, base := "./"+rest[:slash+1], rest[slash+1:]
-	if filepath.IsAbs(rest) {
-		above = rest[:slash+1]
+	slash := strings.LastIndexByte(v.path, '/') // not filepath.Dir, which takes ".." by its letters
+	above, base := "./"+v.path[:slash+1], v.path[slash+1:]
+	if filepath.IsAbs(v.path) {
+		above = v.path[:slash+1]
 	}
-	parent, err := unix.Openat2(int(dir.Fd()), above,
-		&unix.OpenHow{Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: how})
+	parent, err := v.open(above, unix.O_DIRECTORY)
 	if err != nil {
 		return "", nil, err
 	}
-	return fdPath(uintptr(parent)) + "/" + base, os.NewFile(uintptr(parent), path), nil
+	return fdPath(parent.Fd()) + "/" + base, parent, nil
 }
 
 // bindMasked binds under another process's file mode mask. The kernel gives
