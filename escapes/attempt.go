@@ -73,7 +73,7 @@ func Find(name string) (Attempt, error) {
 	return Attempt{}, fmt.Errorf("there is no attempt %q", name)
 }
 
-// Missing returns what the attempt needs and the ground does not give.
-func (a Attempt) Missing(g *Ground) []Need {
-	return slices.DeleteFunc(slices.Clone(a.Needs), func(n Need) bool { return slices.Contains(g.Gives, n) })
+// Missing returns what the attempt needs beside what a ground gives.
+func (a Attempt) Missing(gives []Need) []Need {
+	return slices.DeleteFunc(slices.Clone(a.Needs), func(n Need) bool { return slices.Contains(gives, n) })
 }

@@ -57,3 +57,6 @@ func call(number uintptr, args ...uintptr) (uintptr, error) {
 	}
 	return n, nil
 }
+
+// wordAt is a word of mapped memory that the kernel shares, for atomic access.
+func wordAt(mapped []byte, offset int) *uint32 { return (*uint32)(unsafe.Pointer(&mapped[offset])) }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -41,7 +42,7 @@ func TestEscapes(t *testing.T) {
 			f := newField(t, stance.as, *raceFor)
 			free := 0
 			for _, a := range chosenAttempts(t) {
-				if len(f.missing(a)) > 0 {
+				if len(a.Missing(f.referee.Gives())) > 0 {
 					continue
 				}
 				t.Run(a.Name, func(t *testing.T) {
@@ -60,6 +61,34 @@ func TestEscapes(t *testing.T) {
 	}
 }
 
+// TestKernelGuards makes the attempts by TCP and UDP against a supervisor that
+// lets everything through, so that nothing is left but what the kernel itself
+// holds: Landlock for TCP, and for UDP that the agent has no socket for it.
+func TestKernelGuards(t *testing.T) {
+	for _, as := range []mode{asUser, asRoot} {
+		t.Run(string(as), func(t *testing.T) {
+			f := newField(t, as, *raceFor)
+			for _, a := range chosenAttempts(t) {
+				group, _, _ := strings.Cut(a.Name, "/")
+				if group != "tcp" && group != "udp" || len(a.Missing(f.referee.Gives())) > 0 {
+					continue
+				}
+				t.Run(a.Name, func(t *testing.T) {
+					out, err := f.referee.Held(a, f.held(t, shop.careless(t), ""))
+					if err != nil {
+						t.Fatal(err)
+					}
+					for _, note := range out.Out {
+						if slices.Contains([]string{"tcp", "udp", "packet", "name"}, note.Channel) {
+							t.Errorf("OUT: %v, the attempt says %q", note, out.Said)
+						}
+					}
+				})
+			}
+		})
+	}
+}
+
 // chosenAttempts returns what -attempts names.
 func chosenAttempts(t *testing.T) []escapes.Attempt {
 	t.Helper()
@@ -70,11 +99,6 @@ func chosenAttempts(t *testing.T) []escapes.Attempt {
 		}
 		return !match
 	})
-}
-
-// missing returns what the field does not give.
-func (f *field) missing(a escapes.Attempt) []escapes.Need {
-	return slices.DeleteFunc(slices.Clone(a.Needs), func(n escapes.Need) bool { return slices.Contains(f.referee.Gives(), n) })
 }
 
 // getsOut makes an attempt without a boundary.
@@ -98,7 +122,7 @@ func (f *field) isHeld(t *testing.T, a escapes.Attempt, profile string, lacks []
 	if err := os.RemoveAll(log); err != nil {
 		t.Fatal(err)
 	}
-	out, err := f.referee.Held(a, f.held(t, profile))
+	out, err := f.referee.Held(a, f.held(t, shop.boundary(t), profile))
 	if err != nil {
 		t.Fatalf("with boundary: %v", err)
 	}

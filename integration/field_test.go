@@ -189,15 +189,15 @@ func (f *field) free(argv []string) *exec.Cmd {
 	return f.command(argv)
 }
 
-// held returns how an attempt is run behind a boundary, itself run under a
-// profile of confine's; "" for none.
-func (f *field) held(t *testing.T, profile string, flags ...string) func(argv []string) *exec.Cmd {
+// held returns how an attempt is run behind a boundary (its binary is given),
+// itself run under a profile of confine's; "" for none.
+func (f *field) held(t *testing.T, boundary, profile string) func(argv []string) *exec.Cmd {
 	t.Helper()
-	prefix := []string{shop.boundary(t), "exec", "-p", "policy.hcl", "--audit", filepath.Join(f.dir, "audit.jsonl")}
+	prefix := []string{boundary, "exec", "-p", "policy.hcl", "--audit", filepath.Join(f.dir, "audit.jsonl")}
 	if profile != "" {
 		prefix = append([]string{shop.confine(t), profile}, prefix...)
 	}
-	prefix = append(append(prefix, flags...), "--")
+	prefix = append(prefix, "--")
 	return func(argv []string) *exec.Cmd { return f.command(append(prefix[:len(prefix):len(prefix)], argv...)) }
 }
 

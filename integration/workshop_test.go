@@ -88,6 +88,16 @@ func (w *workshop) boundary(t testing.TB) string {
 	})
 }
 
+// careless returns a boundary whose supervisor answers CONTINUE to all but the
+// making of sockets.
+func (w *workshop) careless(t testing.TB) string {
+	t.Helper()
+	return w.file(t, "careless", func(path string) error {
+		return tool("..", []string{"CGO_ENABLED=1"}, "go", "build", "-trimpath", "-tags", "netgo,osusergo,continueall",
+			"-ldflags", "-linkmode external -extldflags -static", "-o", path, "./cmd/boundary")
+	})
+}
+
 // agent returns the static Go client.
 func (w *workshop) agent(t testing.TB) string {
 	t.Helper()

@@ -216,6 +216,9 @@ func (s *Session) dispatch(c *call) (r reply) {
 			r = fail(unix.EACCES)
 		}
 	}()
+	if r, ok := deliberate(c); ok {
+		return r
+	}
 	if h, ok := s.handlers[c.n.Data.Nr]; ok {
 		c.name = h.name
 		return h.answer(c)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -12,7 +13,8 @@ import (
 )
 
 func newDoctor() *cobra.Command {
-	var asJSON bool
+	var asJSON, attacks bool
+	var raceFor time.Duration
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Say what this machine gives to hold an agent",
@@ -20,11 +22,20 @@ func newDoctor() *cobra.Command {
 what is lost without each. It tries them for real, with a launcher that is
 ended before it would run anything.
 
-The exit status is 0 where an agent can be run, 1 where it can't.`,
+With --attack it tries the known ways out instead, each from inside a boundary
+of its own, and says which are held. They touch only what doctor itself sets up
+on loopback. --json then prints one object a line.
+
+The exit status is 0 where an agent can be run, and every attempt was held; else
+it is 1.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			report := supervisor.Examine()
 			out := cmd.OutOrStdout()
+			if attacks {
+				a := &attack{out: out, paint: painter(colored(os.Stdout)), json: asJSON, raceFor: raceFor}
+				return a.run()
+			}
+			report := supervisor.Examine()
 			if asJSON {
 				enc := json.NewEncoder(out)
 				enc.SetIndent("", "  ")
@@ -41,16 +52,13 @@ The exit status is 0 where an agent can be run, 1 where it can't.`,
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	cmd.Flags().BoolVar(&attacks, "attack", false, "try the known ways out from inside a boundary")
+	cmd.Flags().DurationVar(&raceFor, "race-for", time.Second, "with --attack: how long each race is tried")
 	return cmd
 }
 
 func printReport(w io.Writer, r supervisor.Report, color bool) {
-	paint := func(code, text string) string {
-		if !color {
-			return text
-		}
-		return "\x1b[" + code + "m" + text + "\x1b[0m"
-	}
+	paint := painter(color)
 	const green, yellow, red, bold = "32", "33", "31", "1"
 	fmt.Fprintf(w, "kernel %s, Landlock ABI %d, as %s\n\n", r.Kernel, r.LandlockABI, r.User)
 	for _, g := range r.Guards {
@@ -73,4 +81,14 @@ func printReport(w io.Writer, r supervisor.Report, color bool) {
 		return
 	}
 	fmt.Fprintln(w, paint(bold, "An agent can be run here.")+" UDP is carried by surrogates: no IP datagram socket exists in it.")
+}
+
+// painter returns what puts a text between colour codes, or leaves it as it is.
+func painter(color bool) func(code, text string) string {
+	return func(code, text string) string {
+		if !color {
+			return text
+		}
+		return "\x1b[" + code + "m" + text + "\x1b[0m"
+	}
 }
