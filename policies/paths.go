@@ -50,7 +50,7 @@ func readings(path string) ([]string, error) {
 func isPlainPath(path string) bool {
 	for i := range len(path) {
 		switch c := path[i]; {
-		case c < ' ', c >= 0x7f, c == '%', c == '\\', c == ';':
+		case c < ' ', c >= 0x7f, c == '%', c == '\\', c == ';', c == '?', c == '#':
 			return false
 		case c == '/' && i+1 < len(path) && (path[i+1] == '/' || path[i+1] == '.'):
 			return false
@@ -63,7 +63,7 @@ func isPlainPath(path string) bool {
 // nothing new comes out.
 func closure(plain string) ([]string, error) {
 	steps := [...]func(string) string{
-		removeDots, unescapeSlashes, unescapeAgain, turnBackslashes, mergeSlashes, dropParameters, foldLookalikes,
+		removeDots, unescapeSlashes, unescapeAgain, turnBackslashes, mergeSlashes, dropParameters, dropQuery, foldLookalikes,
 	}
 	seen := []string{plain}
 	var judged []string

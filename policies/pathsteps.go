@@ -79,6 +79,15 @@ func dropParameters(p string) string {
 	return string(b)
 }
 
+// dropQuery ends the path where a server that decodes before it looks for query
+// and fragment would find one.
+func dropQuery(p string) string {
+	if i := strings.IndexAny(p, "?#"); i >= 0 {
+		return p[:i]
+	}
+	return p
+}
+
 // removeDots is remove_dot_segments of RFC 3986 §5.2.4 for an absolute path.
 func removeDots(p string) string {
 	if !strings.Contains(p, "/.") {

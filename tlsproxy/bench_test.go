@@ -60,6 +60,27 @@ func BenchmarkProxiedRequest(b *testing.B) {
 	}
 }
 
+func BenchmarkProxiedUpload(b *testing.B) {
+	const size = 16 << 20
+	for name, length := range map[string]int64{"length": size, "chunked": -1} {
+		b.Run(name, func(b *testing.B) {
+			g := newRig(b)
+			g.serveOrigin(b, originProtocols{tls: true}, func(_ http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+			})
+			client := g.client(b, false)
+			b.SetBytes(size)
+			for b.Loop() {
+				req := request(b, "POST", "https://a.test/", io.LimitReader(&pattern{}, size))
+				req.ContentLength = length
+				if response, _ := do(b, client, req); response.StatusCode != http.StatusOK {
+					b.Fatalf("got status %d", response.StatusCode)
+				}
+			}
+		})
+	}
+}
+
 func BenchmarkProxiedDownload(b *testing.B) {
 	const size = 16 << 20
 	g := newRig(b)

@@ -13,6 +13,11 @@ type agentConn struct {
 	// host is the canonical name that the connection is for where TLS names
 	// none: the flow's name, or the dialled address.
 	host string
+	// http1 is what watches the connection where HTTP/1 is spoken, else nil.
+	http1 *http1Conn
+	// secure tells that TLS was agreed, for the canonical name server.
+	secure bool
+	server string
 	// head holds the sniffed bytes that are not yet read again. Only the
 	// reading goroutine touches it.
 	head []byte

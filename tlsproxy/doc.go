@@ -23,6 +23,11 @@
 // WebSocket, which are forwarded without the offer to upgrade. Bodies are
 // streamed in both directions and never held whole.
 //
+// A request in which servers could differ about where it ends or what it is for
+// (RFC 9112 §11.2) is refused, recorded and its connection closed; it is never
+// mended. In HTTP/1 http1Conn sees to that, before net/http reads anything. In
+// HTTP/2 net/http refuses by itself, and http2Conn has it recorded.
+//
 // # Secrets
 //
 // The authority's private key exists in memory only. Neither errors nor answers

@@ -16,12 +16,17 @@ var (
 	errAgentGone = errors.New("agent broke off the request")
 	// errBrokenOff ends a request whose response the upstream did not finish.
 	errBrokenOff = errors.New("upstream broke off the response")
+	// errEarly ends a connection on which too much came ahead of an upgrade.
+	errEarly = errors.New("agent did not wait for the upgrade")
+	// errUpgrade ends a request whose upstream switched protocols unasked.
+	errUpgrade = errors.New("upstream switched protocols unasked")
 	// errBodyTooLarge ends a request whose body exceeds the verdict's limit.
 	errBodyTooLarge = errors.New("request body is larger than the rule allows")
 )
 
 // exchange is one allowed request on its way.
 type exchange struct {
+	conn    *agentConn // on which the request came
 	request *Request
 	verdict Verdict
 	// in is the request as net/http made it: its context ends when the agent
@@ -89,11 +94,25 @@ func (ex *exchange) bodyState() (tooLarge bool, agentErr error) {
 	return ex.tooLarge, ex.agentErr
 }
 
-// bodyVerdict is the denial of a body that is too large, by the rule that allowed
-// the request.
-func (ex *exchange) bodyVerdict() Verdict {
+// bodyDenied tells why the request's body, as far as it was read, denies the
+// request; without an error it does not.
+func (ex *exchange) bodyDenied() (reason string, err error) {
+	if tooLarge, _ := ex.bodyState(); tooLarge {
+		return ReasonBody, errBodyTooLarge
+	}
+	// On HTTP/1 there is one request at a time, so that this is its own body.
+	if http1 := ex.conn.http1; http1 != nil {
+		if bad := http1.broken.Load(); bad != nil {
+			return bad.reason, bad
+		}
+	}
+	return "", nil
+}
+
+// denial is a denial by the rule that had allowed the request.
+func (ex *exchange) denial(reason string) Verdict {
 	verdict := ex.verdict
-	verdict.Allowed, verdict.Reason = false, ReasonBody
+	verdict.Allowed, verdict.Reason = false, reason
 	return verdict
 }
 

@@ -24,13 +24,21 @@ func (p *Proxy) fail(out *reply, r *http.Request, err error) {
 		err = errors.Join(cause, err)
 	}
 	out.local = true
-	tooLarge, agentErr := ex.bodyState()
-	var denied *deniedError
+	_, agentErr := ex.bodyState()
+	reason, bodyErr := ex.bodyDenied()
+	var (
+		framing *problem
+		denied  *deniedError
+	)
 	switch {
-	case tooLarge || errors.Is(err, errBodyTooLarge):
+	case errors.As(bodyErr, &framing):
+		ex.denied = true
+		ex.failed(framing)
+		p.refuse(out, ex.in, ex.request, ex.denial(reason), framing.status, framing.detail)
+	case bodyErr != nil || errors.Is(err, errBodyTooLarge):
 		ex.denied = true
 		ex.failed(errBodyTooLarge)
-		p.refuse(out, ex.in, ex.request, ex.bodyVerdict(), http.StatusForbidden,
+		p.refuse(out, ex.in, ex.request, ex.denial(ReasonBody), http.StatusForbidden,
 			fmt.Sprintf("The rule allows a request body of at most %d bytes.", ex.verdict.MaxRequestBytes))
 	case errors.As(err, &denied):
 		ex.denied = true
@@ -59,6 +67,8 @@ func explain(host string, err error) (status int, cause string) {
 		hostname x509.HostnameError
 	)
 	switch {
+	case errors.Is(err, errUpgrade):
+		return http.StatusBadGateway, fmt.Sprintf("%s switched to another protocol, which was not asked for.", host)
 	case isTimeout(err):
 		return http.StatusGatewayTimeout, fmt.Sprintf("%s did not answer in time.", host)
 	case errors.As(err, &lookup):

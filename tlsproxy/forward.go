@@ -1,6 +1,7 @@
 package tlsproxy
 
 import (
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -77,6 +78,9 @@ func rewrite(pr *httputil.ProxyRequest) {
 		return
 	}
 	pr.Out.URL = upstreamURL(ex.request, pr.In.URL)
+	if pr.Out.Host == "" { // HTTP/1.0 without a Host header
+		pr.Out.Host = hostPort(ex.request)
+	}
 	// ReverseProxy drops these, to set its own. This proxy is not to be seen.
 	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
 		if values, ok := pr.In.Header[name]; ok {
@@ -95,6 +99,12 @@ func rewrite(pr *httputil.ProxyRequest) {
 
 // cleanResponse takes out of an upstream's response what would be false here.
 func cleanResponse(response *http.Response) error {
+	// ReverseProxy would open a tunnel where neither side names a protocol.
+	if response.StatusCode == http.StatusSwitchingProtocols {
+		if ex, ok := exchangeOf(response.Request.Context()); !ok || !ex.request.WebSocket {
+			return errors.Join(errUpgrade, response.Body.Close())
+		}
+	}
 	// Only the proxy denies.
 	response.Header.Del(denialHeader)
 	// An alternative service (RFC 7838) is another host or HTTP/3: the agent

@@ -14,6 +14,13 @@ func (p *Proxy) handle(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	defer p.end()
+	if refused := c.refusal(r); refused != nil {
+		p.refuseHead(w, r, c, refused)
+		return
+	}
+	if isWebSocket(r) {
+		defer c.http1.settle(upgradeNone)
+	}
 	req, bad := p.describe(c, r)
 	if bad != nil {
 		p.refuse(w, r, req, Verdict{Reason: bad.reason}, bad.status, bad.detail)
@@ -27,15 +34,15 @@ func (p *Proxy) handle(w http.ResponseWriter, r *http.Request) {
 	case !verdict.Allowed:
 		p.answer(w, r, denial(req, verdict, http.StatusForbidden, ""))
 	default:
-		p.pass(w, r, req, verdict)
+		p.pass(w, r, c, req, verdict)
 	}
 }
 
 // pass forwards an allowed request, if its body may be.
-func (p *Proxy) pass(w http.ResponseWriter, r *http.Request, req *Request, verdict Verdict) {
+func (p *Proxy) pass(w http.ResponseWriter, r *http.Request, c *agentConn, req *Request, verdict Verdict) {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
-	ex := &exchange{request: req, verdict: verdict, in: r, start: time.Now(), cancel: cancel}
+	ex := &exchange{conn: c, request: req, verdict: verdict, in: r, start: time.Now(), cancel: cancel}
 	out := &reply{ResponseWriter: w, ex: ex}
 	// Deferred, since a transfer that breaks off ends in a panic that
 	// net/http expects.
@@ -53,13 +60,13 @@ func (p *Proxy) pass(w http.ResponseWriter, r *http.Request, req *Request, verdi
 
 // finish reports how an allowed request ended.
 func (p *Proxy) finish(out *reply, ex *exchange) {
-	if tooLarge, _ := ex.bodyState(); tooLarge && !ex.denied {
-		// The body went over its limit when the response had begun: nothing
-		// is left to answer, but it is a denial all the same. That it may go
-		// unrecorded changes nothing any more.
+	if reason, err := ex.bodyDenied(); err != nil && !ex.denied {
+		// The response had begun when the body turned out not to be allowed:
+		// nothing is left to answer, but it is a denial all the same. That it
+		// may go unrecorded changes nothing any more.
 		ex.denied = true
-		ex.failed(errBodyTooLarge)
-		_ = p.judge.Refused(context.WithoutCancel(ex.in.Context()), ex.request, ex.bodyVerdict(), out.status)
+		ex.failed(err)
+		_ = p.judge.Refused(context.WithoutCancel(ex.in.Context()), ex.request, ex.denial(reason), out.status)
 	}
 	if !ex.finished {
 		// net/http reads on in the body before it breaks an HTTP/1 connection

@@ -21,6 +21,11 @@ const (
 	ReasonBadHost = "bad-host"
 	// ReasonBadTarget: the request target is not one that RFC 9112 §3.2 allows.
 	ReasonBadTarget = "bad-target"
+	// ReasonBadFraming: the request or its body has not exactly one reading by
+	// RFC 9112, so that another server could find another request in it.
+	ReasonBadFraming = "bad-framing"
+	// ReasonAmbiguousPath: there is a malformed percent sign in the target.
+	ReasonAmbiguousPath = "ambiguous-path"
 	// ReasonUnsupportedMethod: the method asks for a tunnel.
 	ReasonUnsupportedMethod = "unsupported-method"
 	// ReasonBody: the request body is larger than the rule allows.

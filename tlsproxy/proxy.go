@@ -100,6 +100,7 @@ func (p *Proxy) newServer() *http.Server {
 		DisableGeneralOptionsHandler: true, // OPTIONS * is the upstream's to answer
 		Protocols:                    protocols,
 		ReadHeaderTimeout:            firstBytesTimeout,
+		MaxHeaderBytes:               maxHeadBytes,
 		BaseContext:                  func(net.Listener) context.Context { return p.ctx },
 		ConnContext:                  withConn,
 		ErrorLog:                     discardLog(),
@@ -143,14 +144,9 @@ func (p *Proxy) open(c *agentConn) error {
 	if err != nil {
 		return fmt.Errorf("read first bytes: %w", err)
 	}
-	var ready net.Conn = c
-	switch proto {
-	case protoTLS:
-		if ready, err = p.handshake(c); err != nil {
-			return err
-		}
-	case protoUnknown:
-		return p.refuseConn(c, "", ReasonNotHTTP)
+	ready, err := p.prepare(c, proto)
+	if err != nil {
+		return err
 	}
 	if err := c.SetDeadline(time.Time{}); err != nil {
 		return fmt.Errorf("clear deadline: %w", err)
@@ -160,6 +156,29 @@ func (p *Proxy) open(c *agentConn) error {
 		return net.ErrClosed
 	}
 	return nil
+}
+
+// prepare makes of a connection what the server is to read from.
+func (p *Proxy) prepare(c *agentConn, proto protocol) (net.Conn, error) {
+	switch proto {
+	case protoTLS:
+		conn, err := p.handshake(c)
+		switch {
+		case err != nil:
+			return nil, err
+		case conn.ConnectionState().NegotiatedProtocol == "h2":
+			// Without the TLS state net/http finds HTTP/2 by its preface.
+			return p.newHTTP2Conn(conn, c), nil
+		}
+		c.http1 = newHTTP1Conn(conn, c)
+		return http1TLSConn{c.http1, conn}, nil
+	case protoHTTP:
+		c.http1 = newHTTP1Conn(c, c)
+		return c.http1, nil
+	case protoHTTP2:
+		return p.newHTTP2Conn(c, c), nil
+	}
+	return nil, p.refuseConn(c, "", ReasonNotHTTP)
 }
 
 // run serves what the handover gives until it is closed.
@@ -183,13 +202,15 @@ func (p *Proxy) flowHost(flow Flow) (string, error) {
 
 // handshake ends the agent's TLS. A client that says why it gave up is
 // recorded: it is the one sign that a program does not trust the authority.
-func (p *Proxy) handshake(c *agentConn) (net.Conn, error) {
+func (p *Proxy) handshake(c *agentConn) (*tls.Conn, error) {
 	conn := tls.Server(c, p.tls)
 	ctx, cancel := context.WithTimeout(p.ctx, firstBytesTimeout)
 	defer cancel()
 	err := conn.HandshakeContext(ctx)
 	if err == nil {
-		return conn, nil
+		c.secure = true
+		c.server, err = p.serverName(c, conn.ConnectionState().ServerName)
+		return conn, err
 	}
 	if saysWhy(err) {
 		return nil, errors.Join(err, p.refuseConn(c, "https", ReasonTLS))
@@ -260,8 +281,8 @@ type connKey struct{}
 
 // withConn puts the agent's connection into the context of its requests.
 func withConn(ctx context.Context, conn net.Conn) context.Context {
-	if t, ok := conn.(*tls.Conn); ok {
-		conn = t.NetConn()
+	if c, ok := conn.(interface{ agentConn() *agentConn }); ok {
+		conn = c.agentConn()
 	}
 	return context.WithValue(ctx, connKey{}, conn)
 }

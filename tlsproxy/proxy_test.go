@@ -190,7 +190,7 @@ func TestAbsoluteForm(t *testing.T) {
 			g := newRig(t)
 			g.serveOrigin(t, originProtocols{}, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.RequestURI) })
 			conn := g.raw(t, flowTo("api.test", 80), "")
-			if _, body := roundTrip(t, conn, "GET "+target+" HTTP/1.1\r\nHost: other.test\r\n\r\n"); body != want {
+			if _, body := roundTrip(t, conn, "GET "+target+" HTTP/1.1\r\nHost: API.test\r\n\r\n"); body != want {
 				t.Errorf("origin got %q, want %q", body, want)
 			}
 			if asked := g.judge.requests()[0]; asked.Host != "api.test" {

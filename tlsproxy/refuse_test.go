@@ -182,11 +182,12 @@ func TestRefusedRequests(t *testing.T) {
 		host    string
 	}{
 		"other host":          {"a.test", "GET / HTTP/1.1\r\nHost: b.test\r\n\r\n", 421, ReasonHostMismatch, "b.test"},
-		"other absolute host": {"a.test", "GET https://b.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n", 421, ReasonHostMismatch, "b.test"},
+		"other absolute host": {"a.test", "GET https://b.test/ HTTP/1.1\r\nHost: b.test\r\n\r\n", 421, ReasonHostMismatch, "b.test"},
+		"two absolute hosts":  {"a.test", "GET https://b.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n", 400, ReasonBadHost, "b.test"},
 		"other port":          {"a.test", "GET / HTTP/1.1\r\nHost: a.test:81\r\n\r\n", 421, ReasonHostMismatch, "a.test"},
 		"other scheme":        {"", "GET https://a.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n", 421, ReasonHostMismatch, "a.test"},
 		"address as host":     {"a.test", "GET / HTTP/1.1\r\nHost: 198.18.0.7\r\n\r\n", 421, ReasonHostMismatch, "198.18.0.7"},
-		"no host":             {"", "GET / HTTP/1.0\r\n\r\n", 400, ReasonBadHost, "a.test"},
+		"no host":             {"", "GET / HTTP/1.1\r\n\r\n", 400, ReasonBadHost, "a.test"},
 		"empty host":          {"", "GET / HTTP/1.1\r\nHost:\r\n\r\n", 400, ReasonBadHost, "a.test"},
 		"bad host":            {"", "GET / HTTP/1.1\r\nHost: .\r\n\r\n", 400, ReasonBadHost, "a.test"},
 		"bad port":            {"", "GET / HTTP/1.1\r\nHost: a.test:x\r\n\r\n", 400, ReasonBadHost, "a.test"},

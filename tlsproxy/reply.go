@@ -56,6 +56,9 @@ func (w *reply) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if http1 := w.ex.conn.http1; http1 != nil {
+		http1.settle(upgradeDone)
+	}
 	w.status = http.StatusSwitchingProtocols
 	return &upgradedConn{Conn: conn, ahead: buf.Reader, ex: w.ex}, buf, nil
 }

@@ -16,27 +16,24 @@ type problem struct {
 	detail string // a sentence for the agent
 }
 
+// Error implements error.
+func (p *problem) Error() string { return p.detail }
+
 // describe reads what the Judge needs from a request. With a problem the
 // request is to be refused, and is described as far as it could be read.
 func (p *Proxy) describe(c *agentConn, r *http.Request) (*Request, *problem) {
-	req := &Request{
-		Flow:          c.flow,
-		ID:            p.judge.NewID(),
-		Scheme:        "http",
-		Proto:         r.Proto,
-		Method:        r.Method,
-		Host:          c.host,
-		Port:          c.flow.Dialled.Port(),
-		Overrides:     overrides(r.Header),
-		WebSocket:     isWebSocket(r),
-		ContentLength: r.ContentLength,
-	}
-	if r.TLS != nil {
-		req.Scheme = "https"
-	}
+	req := p.requestOn(c)
+	req.Proto, req.Method, req.ContentLength = r.Proto, r.Method, r.ContentLength
+	req.Overrides, req.WebSocket = overrides(r.Header), isWebSocket(r)
 	bad := p.readHost(c, r, req)
 	if err := readTarget(r, req); err != nil && bad == nil {
 		bad = err
+	}
+	if err := checkTarget(r, req); err != nil && bad == nil {
+		bad = err
+	}
+	if r.ProtoMajor == 2 && bad == nil {
+		bad = checkHTTP2(r)
 	}
 	if r.Method == http.MethodConnect {
 		bad = &problem{http.StatusForbidden, ReasonUnsupportedMethod,
@@ -47,6 +44,9 @@ func (p *Proxy) describe(c *agentConn, r *http.Request) (*Request, *problem) {
 
 // readHost finds the host of a request and compares it with the connection.
 func (p *Proxy) readHost(c *agentConn, r *http.Request, req *Request) *problem {
+	if r.Host == "" && !r.ProtoAtLeast(1, 1) {
+		return nil // older than the Host header: it is for what the connection is for
+	}
 	name, port, err := splitHost(r.Host)
 	if err != nil {
 		return &problem{http.StatusBadRequest, ReasonBadHost, fmt.Sprintf("The Host header can't be read: %v.", err)}
@@ -67,13 +67,12 @@ func (p *Proxy) readHost(c *agentConn, r *http.Request, req *Request) *problem {
 		return &problem{http.StatusMisdirectedRequest, ReasonHostMismatch,
 			fmt.Sprintf("The request is for port %s, but the connection was made to port %d.", port, req.Port)}
 	}
-	if r.TLS == nil {
+	switch {
+	case !c.secure:
 		return nil
-	}
-	server, err := p.serverName(c, r.TLS.ServerName)
-	if err != nil || server != host {
+	case c.server != host:
 		return &problem{http.StatusMisdirectedRequest, ReasonHostMismatch,
-			fmt.Sprintf("The request is for host %s, but the TLS connection was made for %s.", host, server)}
+			fmt.Sprintf("The request is for host %s, but the TLS connection was made for %s.", host, c.server)}
 	}
 	return nil
 }
@@ -126,6 +125,8 @@ func readTarget(r *http.Request, req *Request) *problem {
 			return bad
 		}
 		return nil
+	case !strings.HasPrefix(target, "/") && r.ProtoMajor > 1:
+		return bad // RFC 9113 §8.3.1
 	case !strings.HasPrefix(target, "/"):
 		scheme, rest, ok := strings.Cut(target, "://")
 		if !ok || r.URL.User != nil {
@@ -147,14 +148,31 @@ func readTarget(r *http.Request, req *Request) *problem {
 	return nil
 }
 
-// overrides returns the methods that method-override headers name. Servers fold
-// "_" and "-" in header names (RFC 3875 §4.1.18), so both spellings count.
+// checkTarget refuses what an upstream could take for another target than the one
+// that is judged.
+func checkTarget(r *http.Request, req *Request) *problem {
+	for name := range r.Header {
+		if f, _ := fieldOf([]byte(name)); f.overridesTarget() {
+			return &problem{http.StatusBadRequest, ReasonBadTarget,
+				fmt.Sprintf("Some servers would take the header %s for the request target.", f)}
+		}
+	}
+	want := req.Path
+	if req.Query != "" || r.URL.ForceQuery {
+		want += "?" + req.Query
+	}
+	if r.Method != http.MethodConnect && upstreamURL(req, r.URL).RequestURI() != want {
+		return &problem{http.StatusBadRequest, ReasonBadTarget, "The request target can't be passed on as it was sent."}
+	}
+	return nil
+}
+
+// overrides returns the methods that method-override headers name, in every
+// spelling.
 func overrides(h http.Header) []string {
 	var methods []string
 	for name, values := range h {
-		switch strings.ReplaceAll(strings.ToLower(name), "_", "-") {
-		case "x-http-method-override", "x-http-method", "x-method-override":
-		default:
+		if f, _ := fieldOf([]byte(name)); !f.overridesMethod() {
 			continue
 		}
 		for _, value := range values {
@@ -187,8 +205,9 @@ func hasToken(values []string, token string) bool {
 	return false
 }
 
-// url returns the request's URL, for people.
-func (r *Request) url() string {
+// hostPort returns the request's host as a Host header has it: without a port
+// that goes without saying.
+func hostPort(r *Request) string {
 	host := r.Host
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"
@@ -196,7 +215,12 @@ func (r *Request) url() string {
 	if (r.Scheme != "https" || r.Port != 443) && (r.Scheme != "http" || r.Port != 80) {
 		host += ":" + strconv.Itoa(int(r.Port))
 	}
-	url := r.Scheme + "://" + host
+	return host
+}
+
+// url returns the request's URL, for people.
+func (r *Request) url() string {
+	url := r.Scheme + "://" + hostPort(r)
 	if r.Path != "*" {
 		url += r.Path
 	}

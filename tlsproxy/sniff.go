@@ -22,7 +22,7 @@ const (
 	// maxMethod bounds a method name; the longest registered has 17 bytes.
 	maxMethod = 64
 	// maxSniff is the number of bytes after which sniff has decided.
-	maxSniff = maxMethod + 1 + len("https://")
+	maxSniff = maxLeadingLines*len("\r\n") + maxMethod + 1 + len("https://")
 )
 
 // sniff tells the protocol from the first bytes of a connection. Once it has
@@ -81,6 +81,12 @@ func sniffHTTP2(head []byte) protocol {
 // one of the forms of RFC 9112 §3.2. A method and a space alone would also be
 // said of SMTP and SSH.
 func sniffHTTP(head []byte) protocol {
+	for range maxLeadingLines {
+		head = bytes.TrimPrefix(head, crlf)
+	}
+	if len(head) == 0 || string(head) == "\r" {
+		return protoUndecided
+	}
 	space := bytes.IndexByte(head, ' ')
 	method := head
 	if space >= 0 {
