@@ -38,6 +38,10 @@ test: test-deps build ## run every test, as root and as an ordinary user where r
 integration: test-deps build ## run the black-box tests only
 	$(GO) test -tags $(TAGS) -timeout 25m ./integration/...
 
+.PHONY: escapes
+escapes: test-deps build ## try every way out, races for five seconds each (half an hour)
+	$(GO) test -tags $(TAGS) -timeout 90m -run 'TestEscapes|TestKernelGuards' ./integration -races -racefor 5s
+
 .PHONY: race
 race: test-deps ## run the packages' own tests under the race detector
 	$(GO) test -race -tags $(TAGS) ./audit/... ./policies/... ./seccomp/... ./supervisor/... ./tlsproxy/...

@@ -44,10 +44,10 @@ func familyAttempts() []Attempt {
 		}},
 		{Name: "family/mptcp-fastopen", Does: "connect by the first send of MPTCP", Try: fastOpenMPTCP},
 		{Name: "family/packet-cooked", Does: "write an IP packet to the link", Needs: []Need{NeedOuter, NeedRoot}, Try: func(g *Ground) error {
-			return sendPacket(g, unix.SOCK_DGRAM)
+			return sendOnLink(g, unix.SOCK_DGRAM)
 		}},
 		{Name: "family/packet-raw", Does: "write a frame to the link", Needs: []Need{NeedOuter, NeedRoot}, Try: func(g *Ground) error {
-			return sendPacket(g, unix.SOCK_RAW)
+			return sendOnLink(g, unix.SOCK_RAW)
 		}},
 		{Name: "family/netlink-generic", Does: "use another family of netlink", Rare: true, Try: func(g *Ground) error {
 			return connectWith(g, unix.AF_NETLINK, unix.SOCK_RAW, unix.NETLINK_GENERIC, []byte{unix.AF_NETLINK, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
@@ -177,8 +177,8 @@ func interfaceIndex(name string) (int, error) {
 	return device.Index, nil
 }
 
-// sendPacket writes to the link itself, packet(7).
-func sendPacket(g *Ground, kind int) error {
+// sendOnLink writes to the link itself, packet(7).
+func sendOnLink(g *Ground, kind int) error {
 	index, err := interfaceIndex(g.Outer)
 	if err != nil {
 		return err

@@ -40,6 +40,17 @@ type Ground struct {
 	Inherited map[string]int
 	// Victim is a process outside, of the same user.
 	Victim Victim
+	// Referee is the referee's process: what stands between it and the
+	// attempt is the session (see above).
+	Referee int
+	// Terminal is the path of a terminal of the user's. What is typed there
+	// somebody outside takes for his own.
+	Terminal string
+	// Tunnel is a persistent tunnel device, tun(4), that somebody left there.
+	Tunnel string
+	// Helpers are programs that run this package's stages with more rights
+	// than the user has, by which rights.
+	Helpers map[string]string
 
 	// RaceFor is how long a race is tried.
 	RaceFor time.Duration
@@ -57,6 +68,7 @@ type UnixPeers struct {
 	Abstract, AbstractDgram  string // names, without the leading NUL
 	Allowed                  string // path of a stream socket that a rule allows
 	AllowedDgram             string // the same for datagrams
+	AllowedDir               string // a folder of the attempt's user, in which a rule allows every path
 }
 
 // Victim is a process outside to be attacked.
@@ -70,6 +82,9 @@ type Victim struct {
 	// Socket is the number of a descriptor: a TCP connection to the denied
 	// peer. To send the token there is an escape.
 	Socket int
+	// File is the number of a descriptor: a file without a name that holds
+	// the secret.
+	File int
 }
 
 // SecretSize is how long the victim's secret is, in bytes.

@@ -2,6 +2,7 @@ package escapes
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 
@@ -16,6 +17,11 @@ func (r *Referee) inherit() error {
 		return fmt.Errorf("connect for others: %w", err)
 	}
 	r.hand("connected", connected)
+	pair, err := r.pair()
+	if err != nil {
+		return fmt.Errorf("make pair for others: %w", err)
+	}
+	r.hand("pair", pair)
 	to := r.ground.Denied.AddrPort4()
 	for _, one := range []struct {
 		name string
@@ -27,6 +33,8 @@ func (r *Referee) inherit() error {
 		{"root", func() (*os.File, error) { return os.Open("/") }},
 		{"netns", r.outsideNamespace},
 		{"ring", openRing},
+		{"packet", r.packetSocket},
+		{"listener", r.ownListener},
 	} {
 		var file *os.File
 		err := r.options.Inside(func() (err error) {
@@ -40,6 +48,13 @@ func (r *Referee) inherit() error {
 			r.hand(one.name, file)
 		}
 	}
+	high, err := r.dialOwn()
+	if err != nil {
+		return fmt.Errorf("connect for others: %w", err)
+	}
+	const farOff = 1000 // beyond what a loop over the low numbers closes
+	r.files = append(r.files, make([]*os.File, farOff-3-4-len(r.files))...)
+	r.hand("high", high)
 	return nil
 }
 
@@ -67,6 +82,60 @@ func openSocket(kind int, to *netip.AddrPort) (*os.File, error) {
 // be kept: the calling thread's own must not be returned.
 func (r *Referee) outsideNamespace() (*os.File, error) {
 	return os.Open(fmt.Sprintf("/proc/self/task/%d/ns/net", r.outsideThread))
+}
+
+// pair makes a unix socket pair. What is written to its one end has got out.
+func (r *Referee) pair() (*os.File, error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	mine := os.NewFile(uintptr(fds[0]), "pair")
+	defer mine.Close()
+	conn, err := net.FileConn(mine)
+	if err != nil {
+		return nil, err
+	}
+	r.closers = append(r.closers, conn)
+	go r.datagrams(conn, "unixgram", true)
+	return os.NewFile(uintptr(fds[1]), "pair"), nil
+}
+
+// packetSocket makes a packet socket on the interface that leads out, packet(7);
+// nil where there is none.
+func (r *Referee) packetSocket() (*os.File, error) {
+	if r.options.Outer == "" {
+		return nil, nil
+	}
+	device, err := net.InterfaceByName(r.options.Outer)
+	if err != nil {
+		return nil, err
+	}
+	const ip = unix.ETH_P_IP>>8 | unix.ETH_P_IP<<8&0xff00
+	// Of no protocol: it is there to send, and nobody reads it.
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	everybody := [8]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
+	to := &unix.SockaddrLinklayer{Protocol: ip, Ifindex: device.Index, Halen: 6, Addr: everybody}
+	return os.NewFile(uintptr(fd), "packet"), unix.Bind(fd, to)
+}
+
+// ownListener listens on the outer address; nil where there is none.
+func (r *Referee) ownListener() (*os.File, error) {
+	if r.options.Outer == "" {
+		return nil, nil
+	}
+	file, err := openSocket(unix.SOCK_STREAM, nil)
+	if err != nil {
+		return nil, err
+	}
+	fd := int(file.Fd())
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: r.options.Host4.As4()}); err != nil {
+		return nil, err
+	}
+	return file, unix.Listen(fd, 16)
 }
 
 // openRing makes an io_uring of eight entries, io_uring_setup(2); nil where the

@@ -13,13 +13,8 @@ import (
 type memory []byte
 
 // newMemory maps size bytes, filled with zeroes.
-func newMemory(size int) (memory, error) { return newMemoryWith(size, 0) }
-
-// newLowMemory maps size bytes below 2 GiB, for 32-bit system calls.
-func newLowMemory(size int) (memory, error) { return newMemoryWith(size, unix.MAP_32BIT) }
-
-func newMemoryWith(size, flags int) (memory, error) {
-	m, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|flags)
+func newMemory(size int) (memory, error) {
+	m, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
 	if err != nil {
 		return nil, fmt.Errorf("map memory: %w", err)
 	}

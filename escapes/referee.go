@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -41,6 +42,9 @@ type Options struct {
 	Device string
 	// Gives is what the ground gives, beside what the referee finds out.
 	Gives []Need
+	// Tunnel and Helpers are as in [Ground].
+	Tunnel  string
+	Helpers map[string]string
 	// RaceFor is how long races are tried.
 	RaceFor time.Duration
 }
@@ -57,16 +61,19 @@ type Referee struct {
 	options Options
 	ground  Ground
 	victim  *victim
-	files   []*os.File // what is handed to every attempt
+	files   []*os.File  // what is handed to every attempt
+	machine atomic.Bool // an attempt on the machine's state is made
 	// outsideThread is a thread that stands outside.
 	outsideThread int
 	closers       []io.Closer
+	terminal      *terminal // of the attempt that is made
 
 	// ports outside that the referee itself connects from are no escapes
 	mu      sync.Mutex
 	own     map[netip.AddrPort]bool // guarded by mu
 	token   string                  // of the attempt that is made, guarded by mu
 	notes   map[string][]Note       // by token, guarded by mu
+	heard   int                     // how much was noted, floods too, guarded by mu
 	changed chan struct{}           // closed and replaced with each note, guarded by mu
 }
 
@@ -90,6 +97,7 @@ func NewReferee(o Options) (*Referee, error) {
 			Nameserver: o.Nameserver, Domain: "denied.test", AllowedName: "allowed.test",
 			Loopback: Peer{V4: netip.MustParseAddr("127.0.0.1"), V6: netip.IPv6Loopback()},
 			Gives:    slices.Clone(o.Gives), RaceFor: o.RaceFor, Inherited: map[string]int{},
+			Referee: os.Getpid(), Tunnel: o.Tunnel, Helpers: o.Helpers,
 		},
 	}
 	if err := r.open(); err != nil {
@@ -114,9 +122,11 @@ func (r *Referee) open() error {
 		r.options.Outside(r.nameserver),
 		r.options.Outside(r.sniff),
 		r.options.Inside(func() error { return r.peer(&g.Loopback, true) }),
+		r.options.Inside(r.host),
 		r.options.Inside(r.unixSockets),
 		r.inherit(),
 		r.startVictim(),
+		r.options.Inside(r.watchHost),
 	)
 }
 
@@ -125,6 +135,9 @@ func (r *Referee) Close() error {
 	var errs []error
 	if r.victim != nil {
 		errs = append(errs, r.victim.end())
+	}
+	if r.terminal != nil {
+		errs = append(errs, r.terminal.Close())
 	}
 	for _, c := range r.closers {
 		errs = append(errs, c.Close())
@@ -163,7 +176,7 @@ allow "datagrams" {
 
 allow "socket" {
   protocol = "unix"
-  paths    = [%[3]q, %[4]q]
+  paths    = [%[3]q, %[4]q, "%[6]s/*"]
 }
 
 allow "web" {
@@ -172,7 +185,7 @@ allow "web" {
   paths   = ["/open/**"]
   private = true
 }
-`, hosts, g.Allowed.Port, g.Unix.Allowed, g.Unix.AllowedDgram, g.AllowedName)
+`, hosts, g.Allowed.Port, g.Unix.Allowed, g.Unix.AllowedDgram, g.AllowedName, g.Unix.AllowedDir)
 }
 
 // peer listens by TCP and UDP on a peer's addresses. What reaches a denied
@@ -292,6 +305,15 @@ func (r *Referee) web() error {
 	return nil
 }
 
+// host listens on the machine's own outer addresses, under the port of the
+// process on loopback.
+func (r *Referee) host() error {
+	if !r.ground.Host4.IsValid() {
+		return nil
+	}
+	return r.peer(&Peer{V4: r.ground.Host4, V6: r.ground.Host6, Port: r.ground.Loopback.Port}, true)
+}
+
 // unixSockets listens on the sockets of [UnixPeers].
 func (r *Referee) unixSockets() error {
 	dir := filepath.Join(r.options.Dir, "outside")
@@ -303,9 +325,14 @@ func (r *Referee) unixSockets() error {
 		Stream: filepath.Join(dir, "stream"), Dgram: filepath.Join(dir, "dgram"), Seqpacket: filepath.Join(dir, "seqpacket"),
 		Abstract: abstract, AbstractDgram: abstract + "-dgram",
 		Allowed: filepath.Join(dir, "allowed"), AllowedDgram: filepath.Join(dir, "allowed-dgram"),
+		AllowedDir: filepath.Join(r.options.Dir, "granted"),
 	}
 	r.ground.Unix = u
+	if err := os.MkdirAll(u.AllowedDir, 0o755); err != nil {
+		return err
+	}
 	return errors.Join(
+		r.giveToUser(u.AllowedDir),
 		r.unixListener("unix", u.Stream, true), r.unixListener("unixpacket", u.Seqpacket, true),
 		r.unixListener("unix", "@"+u.Abstract, true), r.unixListener("unix", u.Allowed, false),
 		r.unixDatagrams(u.Dgram, true), r.unixDatagrams("@"+u.AbstractDgram, true), r.unixDatagrams(u.AllowedDgram, false),
@@ -319,7 +346,7 @@ func (r *Referee) unixListener(network, name string, denied bool) error {
 	}
 	r.closers = append(r.closers, l)
 	go r.serve(l, network, denied)
-	return openToAll(name)
+	return r.openToAll(name)
 }
 
 func (r *Referee) unixDatagrams(name string, denied bool) error {
@@ -329,15 +356,24 @@ func (r *Referee) unixDatagrams(name string, denied bool) error {
 	}
 	r.closers = append(r.closers, c)
 	go r.datagrams(c, "unixgram", denied)
-	return openToAll(name)
+	return r.openToAll(name)
 }
 
-// openToAll lets every user connect to a socket's path.
-func openToAll(name string) error {
+// openToAll lets every user connect to a socket's path, and gives it to the
+// attempts' user: the processes outside that count are the same user's.
+func (r *Referee) openToAll(name string) error {
 	if name[0] == '@' {
 		return nil
 	}
-	return os.Chmod(name, 0o777)
+	return errors.Join(os.Chmod(name, 0o777), r.giveToUser(name))
+}
+
+// giveToUser makes a file the attempts' user's.
+func (r *Referee) giveToUser(path string) error {
+	if r.options.Credential == nil {
+		return nil
+	}
+	return os.Chown(path, int(r.options.Credential.Uid), int(r.options.Credential.Gid))
 }
 
 // tokenForm is what a token looks like, in whatever it is wrapped.
@@ -352,6 +388,7 @@ func (r *Referee) note(channel, detail string, data []byte) {
 	if found := tokenForm.Find(bytes.ToLower(data)); found != nil {
 		token = string(found)
 	}
+	r.heard++
 	if len(r.notes[token]) >= 100 {
 		return // a flood says nothing more
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"syscall"
 	"time"
 )
@@ -19,6 +18,8 @@ type Outcome struct {
 	Out []Note
 	// Said is what the attempt says of itself.
 	Said string
+	// Stalled is how the attempt held up other processes of its session.
+	Stalled string
 	// Status is the command's exit status as Go has it; -1 for a signal.
 	Status int
 	// Hung tells that the attempt had to be ended.
@@ -64,25 +65,34 @@ func (r *Referee) run(a Attempt, start func(argv []string) *exec.Cmd, free bool)
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
 	cmd.SysProcAttr.Setpgid = true
+	before := r.hostState()
+	r.machine.Store(onMachine(a))
 	if err := r.options.Inside(cmd.Start); err != nil {
 		return out, fmt.Errorf("start %s: %w", a.Name, err)
 	}
+	defer r.takeOrders()()
 	stopCaller := r.call(g)
-	out.Hung = r.await(cmd, g, free)
+	stopWatch := r.watchSession(g, cmd.Process.Pid, free)
+	out.Hung = r.await(cmd, g, free, graceFor(a))
+	stopWatch()
 	stopCaller()
+	r.judgeHost(g, before)
 	out.Status, out.Stderr = cmd.ProcessState.ExitCode(), stderr.String()
 	var said report
 	if err := json.Unmarshal(stdout.Bytes(), &said); err == nil {
-		out.Said = said.Error
+		out.Said, out.Stalled = said.Error, said.Stalled
 	}
 	r.judgeVictim(g.Token, said)
 	if free {
 		r.waitFor(g.Token, arrive)
+		r.calm()
 	} else {
 		time.Sleep(settle)
 	}
 	out.Out, _ = r.seen(g.Token)
-	return out, r.mendVictim()
+	err = r.mendVictim()
+	clearGroup(g.Token)
+	return out, err
 }
 
 // begin makes a token and tells the attempt's ground.
@@ -97,8 +107,11 @@ func (r *Referee) begin(a Attempt) (*Ground, string, error) {
 	r.mu.Lock()
 	r.token = g.Token
 	r.mu.Unlock()
-	file := filepath.Join(r.options.Dir, "ground.json")
+	file := g.file()
 	if err := os.Remove(r.listensFile()); err != nil && !os.IsNotExist(err) {
+		return nil, "", err
+	}
+	if err := r.openTerminal(&g); err != nil {
 		return nil, "", err
 	}
 	return &g, file, g.write(file)
@@ -106,7 +119,7 @@ func (r *Referee) begin(a Attempt) (*Ground, string, error) {
 
 // await waits for the end of the command, and makes it where it is overdue or,
 // for a free attempt, where it has got out.
-func (r *Referee) await(cmd *exec.Cmd, g *Ground, free bool) (hung bool) {
+func (r *Referee) await(cmd *exec.Cmd, g *Ground, free bool, patience time.Duration) (hung bool) {
 	ended := make(chan struct{})
 	go func() {
 		_ = cmd.Wait() // its status is in ProcessState
@@ -120,7 +133,7 @@ func (r *Referee) await(cmd *exec.Cmd, g *Ground, free bool) (hung bool) {
 		}
 		var grace <-chan time.Time
 		if free && len(notes) > 0 {
-			grace = time.After(time.Second)
+			grace = time.After(patience)
 		}
 		select {
 		case <-ended:
@@ -135,6 +148,29 @@ func (r *Referee) await(cmd *exec.Cmd, g *Ground, free bool) (hung bool) {
 			<-ended
 			return true
 		}
+	}
+}
+
+// graceFor is how long an attempt may go on that has got out. A race would only
+// do the same again, thousands of times.
+func graceFor(a Attempt) time.Duration {
+	if a.Long {
+		return settle
+	}
+	return time.Second
+}
+
+// calm waits until what an attempt has set off has arrived: a connection that
+// is accepted later would be laid to the next attempt.
+func (r *Referee) calm() {
+	for limit, before := time.Now().Add(arrive), -1; time.Now().Before(limit); time.Sleep(settle) {
+		r.mu.Lock()
+		now := r.heard
+		r.mu.Unlock()
+		if now == before {
+			return
+		}
+		before = now
 	}
 }
 

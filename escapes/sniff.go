@@ -60,7 +60,8 @@ func (r *Referee) packets(file *os.File) {
 }
 
 // packet judges one packet: it has got out where it carries a token past the
-// allowed peer, or is for the denied one and opens something or carries data.
+// allowed peer, or is for the denied one or astray and opens something or
+// carries data.
 func (r *Referee) packet(b []byte) {
 	p, ok := parsePacket(b)
 	carries := tokenForm.Match(b)
@@ -68,7 +69,7 @@ func (r *Referee) packet(b []byte) {
 	case ok && r.isAllowed(p):
 	case carries:
 		r.note("packet", p.String(), b)
-	case ok && r.isDenied(p.to) && p.opens() && !r.isOwn(netip.AddrPortFrom(p.from, p.fromPort)):
+	case ok && (r.isDenied(p.to) || r.isStray(p)) && p.opens() && !r.isOwn(netip.AddrPortFrom(p.from, p.fromPort)):
 		r.note("packet", p.String(), nil)
 	}
 }
@@ -80,6 +81,13 @@ func (r *Referee) isAllowed(p packet) bool {
 
 func (r *Referee) isDenied(to netip.Addr) bool {
 	return to == r.ground.Denied.V4 || to == r.ground.Denied.V6
+}
+
+// isStray tells whether a TCP packet is for an address that nobody has reason
+// to call: loopback, or a router that is to pass it on.
+func (r *Referee) isStray(p packet) bool {
+	g := &r.ground
+	return p.proto == unix.IPPROTO_TCP && p.to != g.Allowed.V4 && p.to != g.Allowed.V6 && p.to != g.Nameserver.Addr()
 }
 
 // packet is what is read of an IP packet.

@@ -13,6 +13,8 @@ import (
 const (
 	stageAttempt = "boundary-attempt"
 	stageVictim  = "boundary-victim"
+	stageStep    = "boundary-step"
+	stagePart    = "boundary-attempt-part"
 )
 
 // Main runs the stage that args, the program's arguments without its name,
@@ -23,6 +25,10 @@ func Main(args []string) bool {
 		attemptMain(args[1], args[2])
 	case len(args) == 1 && args[0] == stageVictim:
 		victimMain()
+	case len(args) == 3 && args[0] == stageStep:
+		stepMain(args[1], args[2])
+	case len(args) >= 3 && args[0] == stagePart:
+		partMain(args[1], args[2], args[3:])
 	default:
 		return false
 	}
@@ -33,6 +39,8 @@ func Main(args []string) bool {
 type report struct {
 	Error string
 	Found []byte // what it takes for the victim's secret
+	// Stalled is how others' network stood still.
+	Stalled string
 }
 
 // Found is the error of an attempt that found out what it takes for the
@@ -41,6 +49,13 @@ type Found []byte
 
 // Error implements error.
 func (f Found) Error() string { return fmt.Sprintf("found %d bytes", len(f)) }
+
+// Stalled is the error of an attempt that held up the network of another
+// process of its session.
+type Stalled string
+
+// Error implements error.
+func (s Stalled) Error() string { return string(s) }
 
 // attemptMain makes one attempt and reports on standard output.
 func attemptMain(name, ground string) {
@@ -52,6 +67,10 @@ func attemptMain(name, ground string) {
 	var found Found
 	if errors.As(err, &found) {
 		r.Found = found
+	}
+	var stalled Stalled
+	if errors.As(err, &stalled) {
+		r.Stalled = string(stalled)
 	}
 	// Where standard output is gone nobody wants to know.
 	_ = json.NewEncoder(os.Stdout).Encode(r)
@@ -65,7 +84,7 @@ func try(name, ground string) (err error) {
 			err = fmt.Errorf("panic: %v", p)
 		}
 	}()
-	a, err := Find(name)
+	a, err := findStep(name)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -25,8 +26,15 @@ const (
 	prSetPtracerAny = ^uintptr(0)
 )
 
-// victimSocket is the number of the connection that the victim is handed.
-const victimSocket = 3
+// Numbers of the descriptors that the victim is handed: a connection, and a
+// file that holds its secret.
+const (
+	victimSocket = 3
+	victimFile   = 4
+)
+
+// victimVariable is the variable in which it has its secret too.
+const victimVariable = "BOUNDARY_VICTIM_SECRET"
 
 // introduction is what the victim says when it is ready.
 type introduction struct {
@@ -45,7 +53,8 @@ type state struct {
 	Scheduler int
 	IOPrio    int
 	Group     int
-	OOM, Dump string // oom_score_adj and coredump_filter, proc(5)
+	// Files of proc(5): oom_score_adj, coredump_filter and timerslack_ns.
+	OOM, Dump, Slack string
 }
 
 // victimMain is a process outside that minds its own business. It reads its
@@ -74,7 +83,7 @@ func victimMain() {
 	}()
 	out := json.NewEncoder(os.Stdout)
 	now := func() state { return readState(m, signals.Load()) }
-	told := Victim{PID: os.Getpid(), SecretAt: uint64(m.at(0)), MarkAt: uint64(m.at(SecretSize)), Socket: victimSocket}
+	told := Victim{PID: os.Getpid(), SecretAt: uint64(m.at(0)), MarkAt: uint64(m.at(SecretSize)), Socket: victimSocket, File: victimFile}
 	if out.Encode(introduction{Victim: told, State: now()}) != nil {
 		return
 	}
@@ -91,12 +100,13 @@ func readState(m memory, signals int64) state {
 	for i := range s.Limits {
 		_ = unix.Getrlimit(i, &s.Limits[i]) // zero where there is none
 	}
-	s.Nice, _ = unix.Getpriority(unix.PRIO_PROCESS, 0)
+	s.Nice, _ = unix.Getpriority(unix.PRIO_PROCESS, os.Getpid()) // of the main thread, as the others
 	_ = unix.SchedGetaffinity(os.Getpid(), &s.Affinity)
 	scheduler, _ := call(unix.SYS_SCHED_GETSCHEDULER, uintptr(os.Getpid()))
 	ioprio, _ := call(unix.SYS_IOPRIO_GET, 1, uintptr(os.Getpid()))
 	s.Scheduler, s.IOPrio = int(scheduler), int(ioprio)
 	s.OOM, s.Dump = ownFile("oom_score_adj"), ownFile("coredump_filter")
+	s.Slack = ownFile("timerslack_ns")
 	return s
 }
 
@@ -123,8 +133,14 @@ func (r *Referee) startVictim() error {
 	}
 	defer conn.Close()
 	secret := rand.Text()[:26] + "SECRET" // SecretSize bytes
+	file, err := secretFile(secret)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
 	cmd := exec.Command(r.options.Self, stageVictim)
-	cmd.ExtraFiles = []*os.File{conn}
+	cmd.ExtraFiles = []*os.File{conn, file}
+	cmd.Env = append(os.Environ(), victimVariable+"="+secret)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: r.options.Credential, Setpgid: true}
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -153,6 +169,19 @@ func (r *Referee) startVictim() error {
 	v.told, v.before = intro.Victim, intro.State
 	r.victim = v
 	return nil
+}
+
+// secretFile is a file without a name that holds the secret, memfd_create(2).
+func secretFile(secret string) (*os.File, error) {
+	fd, err := unix.MemfdCreate("secret", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("make file for victim: %w", err)
+	}
+	file := os.NewFile(uintptr(fd), "secret")
+	if _, err := file.WriteString(secret); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
 }
 
 // read passes the victim's lines on.
@@ -210,15 +239,14 @@ func (r *Referee) judgeVictim(token string, said report) {
 	case err != nil:
 		r.note("victim", err.Error(), []byte(token))
 	case now != v.before:
-		r.note("victim", fmt.Sprintf("changed from %+v to %+v", v.before, now), []byte(token))
+		r.note("victim", "changed: "+changes(v.before, now), []byte(token))
 	}
-	v.before = now
-	if err != nil {
-		v.told.PID = 0
+	if err != nil || now != v.before {
+		v.told.PID = 0 // the same done once more would change nothing
 	}
 }
 
-// mendVictim starts another one where the last was lost.
+// mendVictim starts another one where the last was lost or changed.
 func (r *Referee) mendVictim() error {
 	if r.victim == nil || r.victim.told.PID != 0 {
 		return nil

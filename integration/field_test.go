@@ -114,6 +114,7 @@ func newField(t *testing.T, as mode, raceFor time.Duration) *field {
 		f.must(t, f.outside, line)
 	}
 	f.must(t, f.inside, "ip -6 route add default via 2001:db8::2")
+	f.makeTunnel(t)
 	f.openReferee(t, raceFor)
 	return f
 }
@@ -128,7 +129,8 @@ func (f *field) must(t *testing.T, where *place, line string) {
 // enterNetwork makes a network namespace, and for the machine inside a mount
 // namespace in which the referee is the nameserver.
 func enterNetwork(inside bool, dir string) error {
-	if err := unix.Unshare(unix.CLONE_NEWNET | unix.CLONE_NEWNS); err != nil {
+	// A name of its own too, that root may change.
+	if err := unix.Unshare(unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWUTS); err != nil {
 		return err
 	}
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
@@ -170,7 +172,8 @@ func (f *field) openReferee(t *testing.T, raceFor time.Duration) {
 		Outside:    f.outside.do, Inside: f.inside.do,
 		Denied: deniedPeer, Allowed: allowedPeer, Nameserver: nameAddress,
 		Outer: "inner", Host4: hostV4, Host6: hostV6, Device: "outer",
-		Gives: append(gives, escapes.NeedUserns, escapes.NeedURing), RaceFor: raceFor,
+		Gives: append(gives, escapes.NeedUserns, escapes.NeedURing, escapes.NeedTunnel, escapes.NeedHelpers), RaceFor: raceFor,
+		Tunnel: spareTunnel, Helpers: f.helpers(t),
 	})
 	if err != nil {
 		t.Fatalf("open referee: %v", err)

@@ -183,6 +183,8 @@ func (b *builder) refuseRules(o Options) {
 	b.refuse(unix.EPERM, "ioprio_set", b.low32(0, ioprioUser))
 	b.refuse(unix.EPERM, "ioctl", b.low32(1, ioctlTIOCSTI))
 	b.refuse(unix.EPERM, "ioctl", b.low32(1, ioctlTIOCLINUX))
+	// A tunnel device that was left to the user leads out of the machine.
+	b.refuse(unix.EPERM, "ioctl", b.low32(1, unix.TUNSETIFF))
 	// The kernel would start a helper outside, as root, that looks a name up
 	// (request-key(8)). Without call-out information it only searches.
 	b.refuse(unix.ENOKEY, "request_key", b.cond(2, libseccomp.CompareNotEqual, 0))

@@ -34,7 +34,7 @@ type attack struct {
 type verdict struct {
 	Attempt string `json:"attempt"`
 	Does    string `json:"does"`
-	// Result is "held", "out", "skipped" (something that it needs is not
+	// Result is "held", "out", "open" (known to get out), "skipped" (something that it needs is not
 	// here) or "failed" (it did not end by itself).
 	Result string `json:"result"`
 	// Why says what got out, what is missing, or what the attempt met with.
@@ -68,6 +68,9 @@ func (a *attack) run() error {
 	for _, one := range escapes.All() {
 		if ctx.Err() != nil {
 			return &exitError{exitFailure, errors.New("interrupted: not every attempt was made")}
+		}
+		if one.Stalls {
+			continue // no way out, but a way to slow the session down
 		}
 		v := a.attempt(referee, one, off, func(argv []string) *exec.Cmd {
 			log := filepath.Join(dir, "audit.jsonl")
@@ -124,11 +127,15 @@ func (a *attack) attempt(r *escapes.Referee, one escapes.Attempt, off []string, 
 	switch {
 	case err != nil:
 		v.Result, v.Why = "failed", err.Error()
+	case len(out.Out) > 0 && one.Open != "":
+		v.Result, v.Why = "open", one.Open
 	case len(out.Out) > 0:
 		v.Result, v.Why = "out", fmt.Sprintf("%s: %s", out.Out[0].Channel, out.Out[0].Detail)
 		if len(one.Guards) > 0 && !slices.ContainsFunc(one.Guards, func(g string) bool { return !slices.Contains(off, g) }) {
 			v.Why = "this machine lacks " + strings.Join(one.Guards, ", ")
 		}
+	case out.Stalled != "":
+		v.Result, v.Why = "out", "others stood still: "+out.Stalled
 	case out.Hung:
 		v.Result, v.Why = "failed", "it did not end by itself"
 	default:
@@ -142,7 +149,7 @@ func (a *attack) print(v verdict) error {
 		return json.NewEncoder(a.out).Encode(v)
 	}
 	const green, yellow, red, faint = "32", "33", "31", "2"
-	color := map[string]string{"held": green, "skipped": yellow, "out": red, "failed": red}[v.Result]
+	color := map[string]string{"held": green, "skipped": yellow, "open": yellow, "out": red, "failed": red}[v.Result]
 	line := fmt.Sprintf("%s %-36s %s", a.paint(color, fmt.Sprintf("%-8s", v.Result)), v.Attempt, v.Does)
 	if v.Why != "" && v.Result != "held" {
 		line += a.paint(faint, " ("+v.Why+")")
@@ -155,8 +162,8 @@ func (a *attack) print(v verdict) error {
 func (a *attack) sum(counts map[string]int) error {
 	bad := counts["out"] + counts["failed"]
 	if !a.json {
-		fmt.Fprintf(a.out, "\n%d held, %d not held, %d failed, %d skipped\n",
-			counts["held"], counts["out"], counts["failed"], counts["skipped"])
+		fmt.Fprintf(a.out, "\n%d held, %d not held, %d known to be open, %d failed, %d skipped\n",
+			counts["held"], counts["out"], counts["open"], counts["failed"], counts["skipped"])
 	}
 	if bad > 0 {
 		return &exitError{status: exitFailure}
