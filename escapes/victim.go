@@ -235,6 +235,10 @@ func (r *Referee) judgeVictim(token string, said report) {
 		r.note("victim", "its secret was read", []byte(token))
 	}
 	now, err := v.state()
+	if now.Slack == "" || v.before.Slack == "" {
+		// An ordinary user's thread may not read that of the main one.
+		now.Slack = v.before.Slack
+	}
 	switch {
 	case err != nil:
 		r.note("victim", err.Error(), []byte(token))
