@@ -20,9 +20,6 @@ import (
 
 const (
 	lookupTimeout = 15 * time.Second
-	// lookupCache is how long an answer from outside is used again. Go's
-	// resolver does not tell the time to live, so it is short: a CDN rotates.
-	lookupCache = 5 * time.Second
 	// answerTTL is that of synthetic answers, in seconds; they hold for the
 	// whole session.
 	answerTTL      = 60
@@ -30,30 +27,24 @@ const (
 )
 
 // resolver answers the agent's DNS queries. No query of the agent's is ever
-// passed on: for a name that a rule could allow, a new one is made of its name
-// and type alone, so nothing can be smuggled in options or trailing bytes. Any
-// other name is answered without one.
+// passed on: for a name that a rule could allow, a new one is made of its
+// canonical name and of its type, where that is one of a few, so nothing can be
+// smuggled in letters' case, options or trailing bytes. Any other name is
+// answered without one.
 type resolver struct {
 	s      *Session
 	lookup *net.Resolver
 
 	config func() *dns.ClientConfig // nil fields where there is no resolv.conf
 
-	mu    sync.Mutex
-	cache map[string]*lookupResult // guarded by mu
-}
-
-// lookupResult is one look-up, under way until done is closed.
-type lookupResult struct {
-	done  chan struct{}
-	until time.Time // guarded by resolver.mu
-	addrs []netip.Addr
-	err   error
+	addrs   *lookups[string, []netip.Addr]
+	records *lookups[recordKey, records]
 }
 
 func newResolver(s *Session) *resolver {
 	return &resolver{
-		s: s, lookup: &net.Resolver{PreferGo: true}, cache: map[string]*lookupResult{},
+		s: s, lookup: &net.Resolver{PreferGo: true},
+		addrs: newLookups[string, []netip.Addr](), records: newLookups[recordKey, records](),
 		config: sync.OnceValue(func() *dns.ClientConfig {
 			c, err := dns.ClientConfigFromFile(resolvConfPath)
 			if err != nil {
@@ -89,37 +80,21 @@ func (r *resolver) outside(ctx context.Context, name string) ([]netip.Addr, erro
 	if !r.s.policy.MayLookUp(name) {
 		return nil, &net.DNSError{Err: "no rule allows to look it up", Name: name, IsNotFound: true}
 	}
-	r.mu.Lock()
-	res := r.cache[name]
-	if res == nil || !res.until.IsZero() && time.Now().After(res.until) {
-		res = &lookupResult{done: make(chan struct{})}
-		if len(r.cache) >= maxPeers {
-			clear(r.cache)
-		}
-		r.cache[name] = res
-		go r.fetch(name, res)
+	addrs, err := r.addrs.get(ctx, name, func() ([]netip.Addr, error) { return r.fetch(name) })
+	if err != nil {
+		return nil, fmt.Errorf("look up: %w", err)
 	}
-	r.mu.Unlock()
-	select {
-	case <-res.done:
-		return res.addrs, res.err
-	case <-ctx.Done():
-		return nil, fmt.Errorf("look up %s: %w", name, ctx.Err())
-	}
+	return addrs, nil
 }
 
-func (r *resolver) fetch(name string, res *lookupResult) {
+func (r *resolver) fetch(name string) ([]netip.Addr, error) {
 	ctx, cancel := context.WithTimeout(r.s.ctx, lookupTimeout)
 	defer cancel()
 	query := name
 	if strings.Contains(name, ".") {
 		query += "." // the agent's own resolver has gone through the search list
 	}
-	res.addrs, res.err = r.lookup.LookupNetIP(ctx, "ip", query)
-	r.mu.Lock()
-	res.until = time.Now().Add(lookupCache)
-	r.mu.Unlock()
-	close(res.done)
+	return r.lookup.LookupNetIP(ctx, "ip", query)
 }
 
 // answer is the reply to a DNS message, or nil where none can be given.
@@ -167,9 +142,12 @@ func (r *resolver) respond(ctx context.Context, m *dns.Msg, q dns.Question, proc
 	local := r.isLocal(name, q)
 	rec := &audit.Record{
 		Event: audit.DNS, Decision: audit.Deny, Reason: policies.ReasonDefault, Protocol: "dns",
-		Method: dns.TypeToString[q.Qtype], Host: name, Port: portDNS, Process: &proc.record,
+		Method: dns.Type(q.Qtype).String(), Host: name, Port: portDNS, Process: &proc.record,
 	}
-	if known || local {
+	switch {
+	case known && !answerable(q.Qtype):
+		rec.Reason = "record-type"
+	case known || local:
 		rec.Decision, rec.Reason = audit.Allow, policies.ReasonRule
 	}
 	if r.s.record(rec) != nil {
@@ -187,7 +165,7 @@ func (r *resolver) respond(ctx context.Context, m *dns.Msg, q dns.Question, proc
 	case q.Qtype == dns.TypeA || q.Qtype == dns.TypeAAAA || q.Qtype == dns.TypeANY:
 		r.respondAddress(ctx, m, q, name, known)
 	case known && !r.s.policy.ResolvesName(name):
-		r.forward(ctx, m, q)
+		r.forward(ctx, m, q, name)
 	}
 }
 
@@ -278,27 +256,6 @@ func (r *resolver) reverse(name string) (string, bool) {
 		return "localhost", true
 	}
 	return r.s.names.name(a)
-}
-
-// forward asks the machine's name servers for other types (MX, TXT, SRV …) of
-// a name that a rule could allow.
-func (r *resolver) forward(ctx context.Context, m *dns.Msg, q dns.Question) {
-	m.Rcode = dns.RcodeServerFailure
-	ask := new(dns.Msg)
-	ask.SetQuestion(q.Name, q.Qtype)
-	ask.SetEdns0(dns.DefaultMsgSize, false)
-	config := r.config()
-	for _, server := range config.Servers {
-		addr := net.JoinHostPort(server, config.Port)
-		got, _, err := (&dns.Client{}).ExchangeContext(ctx, ask, addr)
-		if err == nil && got.Truncated {
-			got, _, err = (&dns.Client{Net: "tcp"}).ExchangeContext(ctx, ask, addr)
-		}
-		if err == nil {
-			m.Rcode, m.Answer, m.Ns = got.Rcode, got.Answer, got.Ns
-			return
-		}
-	}
 }
 
 // tcpIdle is how long a DNS connection may be silent (RFC 7766 §6.2.3).

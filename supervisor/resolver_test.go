@@ -19,7 +19,7 @@ upstream {
 `
 
 // testResolver is a resolver whose outside is a name server of the test's, on
-// loopback. It returns the names that the server was asked for.
+// loopback. It returns the names and types that the server was asked for.
 func testResolver(tb testing.TB) (r *resolver, asked func() []string) {
 	tb.Helper()
 	conn, err := net.ListenPacket("udp4", "127.0.0.1:0")
@@ -28,7 +28,7 @@ func testResolver(tb testing.TB) (r *resolver, asked func() []string) {
 	}
 	names := make(chan string, 1024)
 	server := &dns.Server{PacketConn: conn, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
-		names <- q.Question[0].Name
+		names <- q.Question[0].Name + " " + dns.Type(q.Question[0].Qtype).String()
 		m := new(dns.Msg).SetReply(q)
 		switch {
 		case q.Question[0].Name != "known.test.":
@@ -37,6 +37,10 @@ func testResolver(tb testing.TB) (r *resolver, asked func() []string) {
 			m.Answer = append(m.Answer, &dns.A{Hdr: header("known.test.", dns.TypeA), A: net.IPv4(192, 0, 2, 1)})
 		case q.Question[0].Qtype == dns.TypeTXT:
 			m.Answer = append(m.Answer, &dns.TXT{Hdr: header("known.test.", dns.TypeTXT), Txt: []string{"text"}})
+		case q.Question[0].Qtype == dns.TypeMX:
+			m.Answer = append(m.Answer,
+				&dns.CNAME{Hdr: header("known.test.", dns.TypeCNAME), Target: "mail.test."},
+				&dns.MX{Hdr: header("mail.test.", dns.TypeMX), Mx: "mx.test."})
 		}
 		_ = w.WriteMsg(m)
 	})}
@@ -114,6 +118,41 @@ func TestResolverAnswers(t *testing.T) {
 				t.Errorf("asked outside for %q", out)
 			}
 		})
+	}
+}
+
+// TestResolverForwards: of a query for a record of an allowed name nothing leads
+// outside but that name and a usual type, and that once.
+func TestResolverForwards(t *testing.T) {
+	r, asked := testResolver(t)
+	ask := func(name string, typ uint16) *dns.Msg {
+		t.Helper()
+		var m dns.Msg
+		if err := m.Unpack(r.answer(t.Context(), query(t, name, typ), unknownProcess(1), true)); err != nil {
+			t.Fatal(err)
+		}
+		return &m
+	}
+	for _, name := range []string{"kNoWn.TeSt.", "known.test.", "KNOWN.TEST."} {
+		m := ask(name, dns.TypeMX)
+		if len(m.Answer) != 2 || m.Question[0].Name != name {
+			t.Fatalf("asked for %s, answered %v", name, m)
+		}
+		owners := []string{m.Answer[0].Header().Name, m.Answer[1].Header().Name}
+		if diff := cmp.Diff([]string{name, "mail.test."}, owners); diff != "" {
+			t.Errorf("owners of the answer (-want +got)\n%s", diff)
+		}
+	}
+	for _, typ := range []uint16{0, dns.TypeNULL, dns.TypeHINFO, dns.TypeRRSIG, dns.TypeAXFR, dns.TypeIXFR, 0x4001, 0xffff} {
+		if m := ask("known.test.", typ); m.Rcode != dns.RcodeSuccess || len(m.Answer)+len(m.Ns) > 0 {
+			t.Errorf("%s was answered with %v", dns.Type(typ), m)
+		}
+	}
+	if diff := cmp.Diff([]string{"known.test. MX"}, asked()); diff != "" {
+		t.Errorf("asked outside (-want +got)\n%s", diff)
+	}
+	if m := ask("gone.test.", dns.TypeSRV); m.Rcode != dns.RcodeNameError {
+		t.Errorf("a name that is not there was answered with %v", m)
 	}
 }
 
