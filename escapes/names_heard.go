@@ -2,7 +2,6 @@ package escapes
 
 import (
 	"encoding/binary"
-	"encoding/hex"
 	"fmt"
 	"net"
 	"slices"
@@ -100,10 +99,7 @@ const spelledMask = 1<<11 - 1
 
 // spelled is a token in words that may come in any order.
 func spelled(token string) []uint16 {
-	raw, err := hex.DecodeString(digits(token))
-	if err != nil {
-		return nil // between two attempts there is no token
-	}
+	raw := secretBytes(token)
 	words := make([]uint16, len(raw))
 	for i, b := range raw {
 		words[i] = uint16(i)<<8 | uint16(b)
