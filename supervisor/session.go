@@ -170,7 +170,9 @@ func (s *Session) start(l *Launcher, cfg Config, dir string) error {
 	}
 	go s.receive()
 	go s.sweep()
-	if err := l.release(); err != nil {
+	err = l.release()
+	s.procs.begin(l.agent)
+	if err != nil {
 		s.recordFailure(err)
 		return explainLaunch(err)
 	}
