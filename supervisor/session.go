@@ -95,7 +95,7 @@ func Run(l *Launcher, cfg Config) (int, error) {
 		l.Abandon()
 		return 0, err
 	}
-	defer os.RemoveAll(dir)
+	defer os.RemoveAll(dir) // for a launcher that was killed
 	signals := catchSignals()
 	if err := s.start(l, cfg, dir); err != nil {
 		l.Abandon()
@@ -145,6 +145,7 @@ func (s *Session) start(l *Launcher, cfg Config, dir string) error {
 	p := &plan{
 		Path: rawString(cfg.Path), Argv: convert[rawString](cfg.Command), Env: convert[rawString](env),
 		Programs: programs, Landlock: m.landlock, DropCaps: s.root, CloseFiles: m.filesOpen,
+		Trust: rawString(dir),
 	}
 	fd, on, err := l.prepare(p)
 	if err != nil {
