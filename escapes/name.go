@@ -90,7 +90,7 @@ func nameAttempts() []Attempt {
 			Try: func(g *Ground) error { return sendDatagram(g.Nameserver, packed(query(g))) },
 		})
 	}
-	for _, more := range slices.Concat(nameSpellAttempts(), nameWireAttempts(), nameCarrierAttempts(), nameWebAttempts()) {
+	for _, more := range slices.Concat(nameSpellAttempts(), nameWireAttempts(), nameCarrierAttempts(), nameWebAttempts(), nameFileAttempts()) {
 		if len(more.Needs) == 0 {
 			more.Needs = []Need{NeedNames}
 		}

@@ -2,8 +2,6 @@ package supervisor
 
 import (
 	"context"
-	"errors"
-	"net"
 	"slices"
 	"strings"
 
@@ -30,30 +28,13 @@ func answerable(typ uint16) bool {
 	return forwarded(typ)
 }
 
-// recordKey is what is asked outside: nothing else of the agent's query goes
-// there.
-type recordKey struct {
-	name string // canonical
-	typ  uint16
-}
-
-// records is what a name server answered. It is shared, and not changed.
-type records struct {
-	rcode             int
-	answer, authority []dns.RR
-}
-
-// errNoServer says that no name server has answered.
-var errNoServer = errors.New("no name server answers")
-
 // forward answers for other types (MX, TXT, SRV …) of a name that a rule could
 // allow with what the machine's name servers say.
 func (r *resolver) forward(ctx context.Context, m *dns.Msg, q dns.Question, name string) {
 	if !forwarded(q.Qtype) {
 		return
 	}
-	asked := recordKey{name, q.Qtype}
-	got, err := r.records.get(ctx, asked, func() (records, error) { return r.fetchRecords(asked) })
+	got, err := r.ask(ctx, recordKey{name, q.Qtype})
 	if err != nil {
 		m.Rcode = dns.RcodeServerFailure
 		return
@@ -73,24 +54,4 @@ func spelledAs(list []dns.RR, name, spelling string) []dns.RR {
 		}
 	}
 	return out
-}
-
-// fetchRecords asks one name server after the other.
-func (r *resolver) fetchRecords(asked recordKey) (records, error) {
-	ctx, cancel := context.WithTimeout(r.s.ctx, lookupTimeout)
-	defer cancel()
-	ask := new(dns.Msg).SetQuestion(dns.Fqdn(asked.name), asked.typ)
-	ask.SetEdns0(dns.DefaultMsgSize, false)
-	config := r.config()
-	for _, server := range config.Servers {
-		addr := net.JoinHostPort(server, config.Port)
-		got, _, err := (&dns.Client{}).ExchangeContext(ctx, ask, addr)
-		if err == nil && got.Truncated {
-			got, _, err = (&dns.Client{Net: "tcp"}).ExchangeContext(ctx, ask, addr)
-		}
-		if err == nil {
-			return records{got.Rcode, got.Answer, got.Ns}, nil
-		}
-	}
-	return records{}, errNoServer
 }

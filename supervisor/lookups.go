@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// lookupCache is how long an answer from outside is used again. Go's resolver
-// does not tell the time to live, so it is short: a CDN rotates. How often a
-// question is repeated within it nobody outside is told.
+// lookupCache is how long an answer from outside is used again, whatever its
+// time to live: a CDN rotates. How often a question is repeated meanwhile nobody
+// outside is told.
 const lookupCache = 5 * time.Second
 
 // lookups keeps what was asked outside for a while. Those who ask the same at

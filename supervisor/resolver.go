@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/netip"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/miekg/dns"
@@ -22,8 +21,7 @@ const (
 	lookupTimeout = 15 * time.Second
 	// answerTTL is that of synthetic answers, in seconds; they hold for the
 	// whole session.
-	answerTTL      = 60
-	resolvConfPath = "/etc/resolv.conf"
+	answerTTL = 60
 )
 
 // resolver answers the agent's DNS queries. No query of the agent's is ever
@@ -32,27 +30,13 @@ const (
 // smuggled in letters' case, options or trailing bytes. Any other name is
 // answered without one.
 type resolver struct {
-	s      *Session
-	lookup *net.Resolver
-
-	config func() *dns.ClientConfig // nil fields where there is no resolv.conf
-
-	addrs   *lookups[string, []netip.Addr]
+	s       *Session
+	files   func() *nameFiles
 	records *lookups[recordKey, records]
 }
 
 func newResolver(s *Session) *resolver {
-	return &resolver{
-		s: s, lookup: &net.Resolver{PreferGo: true},
-		addrs: newLookups[string, []netip.Addr](), records: newLookups[recordKey, records](),
-		config: sync.OnceValue(func() *dns.ClientConfig {
-			c, err := dns.ClientConfigFromFile(resolvConfPath)
-			if err != nil {
-				return &dns.ClientConfig{}
-			}
-			return c
-		}),
-	}
+	return &resolver{s: s, files: nameFilesOf(hostsPath, resolvConfPath), records: newLookups[recordKey, records]()}
 }
 
 // addresses finds the real addresses of a host: the operator's word, the
@@ -74,27 +58,16 @@ func (r *resolver) addresses(ctx context.Context, host string, port uint16) (add
 	return addrs, false, nil
 }
 
-// outside looks a name up with the machine's own resolver. Look-ups of one
-// name share one query.
+// outside looks a name up as the machine would.
 func (r *resolver) outside(ctx context.Context, name string) ([]netip.Addr, error) {
 	if !r.s.policy.MayLookUp(name) {
 		return nil, &net.DNSError{Err: "no rule allows to look it up", Name: name, IsNotFound: true}
 	}
-	addrs, err := r.addrs.get(ctx, name, func() ([]netip.Addr, error) { return r.fetch(name) })
+	addrs, err := r.find(ctx, name)
 	if err != nil {
 		return nil, fmt.Errorf("look up: %w", err)
 	}
 	return addrs, nil
-}
-
-func (r *resolver) fetch(name string) ([]netip.Addr, error) {
-	ctx, cancel := context.WithTimeout(r.s.ctx, lookupTimeout)
-	defer cancel()
-	query := name
-	if strings.Contains(name, ".") {
-		query += "." // the agent's own resolver has gone through the search list
-	}
-	return r.lookup.LookupNetIP(ctx, "ip", query)
 }
 
 // answer is the reply to a DNS message, or nil where none can be given.
@@ -207,7 +180,7 @@ func header(name string, typ uint16) dns.RR_Header {
 // list: the agent's program tries NAME.SEARCH before NAME, and must be told
 // that it is not there.
 func (r *resolver) belowSearchDomain(name string) bool {
-	for _, domain := range r.config().Search {
+	for _, domain := range r.files().config.Search {
 		domain = strings.ToLower(strings.Trim(domain, "."))
 		if domain != "" && (name == domain || strings.HasSuffix(name, "."+domain)) {
 			return true
@@ -223,6 +196,10 @@ func (r *resolver) isLocal(name string, q dns.Question) bool {
 		_, ok := r.reverse(name)
 		return ok
 	}
+	return isLocalhost(name)
+}
+
+func isLocalhost(name string) bool {
 	return name == "localhost" || strings.HasSuffix(name, ".localhost")
 }
 

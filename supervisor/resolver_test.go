@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"context"
 	"net"
 	"testing"
 
@@ -51,12 +50,10 @@ func testResolver(tb testing.TB) (r *resolver, asked func() []string) {
 		tb.Fatal(err)
 	}
 	r = testSession(tb, resolverPolicy).resolver
-	r.config = func() *dns.ClientConfig {
-		return &dns.ClientConfig{Servers: []string{"127.0.0.1"}, Port: port, Search: []string{"corp.test."}}
-	}
-	r.lookup.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "udp4", conn.LocalAddr().String())
-	}
+	files := &nameFiles{config: &dns.ClientConfig{
+		Servers: []string{"127.0.0.1"}, Port: port, Search: []string{"corp.test."}, Attempts: 1, Timeout: 5, Ndots: 1,
+	}}
+	r.files = func() *nameFiles { return files }
 	return r, func() (out []string) {
 		for len(names) > 0 {
 			out = append(out, <-names)
@@ -235,7 +232,7 @@ func FuzzResolverAnswer(f *testing.F) {
 	f.Add([]byte{0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0xc0, 12, 0, 1, 0, 1}, false) // a name that points to itself
 	r, asked := testResolver(f)
 	r.s.policy = testSession(f, "").policy // denies all: no query may leave
-	r.config = func() *dns.ClientConfig { return &dns.ClientConfig{Search: []string{"corp.test"}} }
+	r.files = func() *nameFiles { return &nameFiles{config: &dns.ClientConfig{Search: []string{"corp.test"}}} }
 	f.Fuzz(func(t *testing.T, b []byte, tcp bool) {
 		raw := r.answer(t.Context(), b, unknownProcess(1), tcp)
 		var q, m dns.Msg
