@@ -6,6 +6,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/miekg/dns"
+
+	"boundary/audit"
 )
 
 const resolverPolicy = `
@@ -207,6 +209,20 @@ func TestResolverWithoutLog(t *testing.T) {
 	}
 	if out := asked(); m.Rcode != dns.RcodeServerFailure || len(m.Answer) > 0 || len(out) > 0 {
 		t.Errorf("answered %v, asked outside for %q", &m, out)
+	}
+}
+
+// TestResolverAtEnd: a query that the agent has left behind is not recorded after
+// the end of the session, and so not answered.
+func TestResolverAtEnd(t *testing.T) {
+	r, asked := testResolver(t)
+	r.s.recordEnd(&audit.End{})
+	var m dns.Msg
+	if err := m.Unpack(r.answer(t.Context(), query(t, "known.test.", dns.TypeTXT), unknownProcess(1), false)); err != nil {
+		t.Fatal(err)
+	}
+	if seq, _ := r.s.audit.Last(); seq != 0 || m.Rcode != dns.RcodeServerFailure || len(asked()) > 0 {
+		t.Errorf("%d records after the last, answered %v", seq, &m)
 	}
 }
 

@@ -64,6 +64,9 @@ type Session struct {
 	sources    *sources
 	unixNames  *unixNames
 
+	endMu sync.RWMutex
+	ended bool // guarded by endMu: the last record is written
+
 	sweepMu sync.Mutex // one sweep at a time
 	failed  sync.Once
 	broken  chan error // one value: the session can't go on
@@ -207,7 +210,7 @@ func (s *Session) demand(guards []Guard) error {
 // recordFailure ends the log of a session whose agent could not be started.
 func (s *Session) recordFailure(err error) {
 	_ = s.record(&audit.Record{Event: audit.Error, Reason: "not-started", Message: err.Error()})
-	_ = s.record(&audit.Record{Event: audit.SessionEnd, End: &audit.End{ExitStatus: StartStatus(err)}})
+	s.recordEnd(&audit.End{ExitStatus: StartStatus(err)})
 }
 
 // Exit statuses of a session whose agent was not started, as a shell has them.
@@ -324,8 +327,29 @@ func (s *Session) recordStart(cfg Config, guards []Guard) error {
 }
 
 // record writes a record before what it says takes effect. An error means
-// that it is not written: what it would have allowed is denied.
+// that it is not written: what it would have allowed is denied. After the end
+// of the session there are no records.
 func (s *Session) record(r *audit.Record) error {
+	s.endMu.RLock()
+	defer s.endMu.RUnlock()
+	if s.ended {
+		return errEnded
+	}
+	return s.write(r)
+}
+
+// errEnded says that the session has ended: nobody is there to be answered.
+var errEnded = errors.New("the session has ended")
+
+// recordEnd writes the last record. Nothing depends on it.
+func (s *Session) recordEnd(end *audit.End) {
+	s.endMu.Lock()
+	defer s.endMu.Unlock()
+	_ = s.write(&audit.Record{Event: audit.SessionEnd, End: end})
+	s.ended = true
+}
+
+func (s *Session) write(r *audit.Record) error {
 	if err := s.audit.Append(r); err != nil {
 		s.log.WithError(err).Error("audit record not written")
 		return err
