@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/miekg/dns"
@@ -17,7 +18,7 @@ func nameAttempts() []Attempt {
 			return askStream(g, packed(question(g, dns.TypeA)))
 		}},
 		{Name: "name/trailing", Does: "ask for an allowed name, with bytes behind the query", Needs: []Need{NeedNames}, Try: func(g *Ground) error {
-			return sendDatagram(g.Nameserver, append(packed(allowedQuery(g)), g.Token...))
+			return sendDatagram(g.Nameserver, append(packed(allowedQuestion(g)), g.Token...))
 		}},
 		{Name: "name/mdns", Does: "ask the network by mDNS", Needs: []Need{NeedOuter}, Try: func(g *Ground) error {
 			return sendDatagram(netip.MustParseAddrPort("224.0.0.251:5353"), packed(questionFor(g.Token+".local.", dns.TypeA)))
@@ -48,23 +49,23 @@ func nameAttempts() []Attempt {
 	for name, query := range map[string]func(g *Ground) *dns.Msg{
 		"below-allowed": func(g *Ground) *dns.Msg { return questionFor(g.Token+"."+g.AllowedName+".", dns.TypeA) },
 		"second-question": func(g *Ground) *dns.Msg {
-			m := allowedQuery(g)
+			m := allowedQuestion(g)
 			m.Question = append(m.Question, question(g, dns.TypeA).Question...)
 			return m
 		},
 		"edns-option": func(g *Ground) *dns.Msg {
-			m := allowedQuery(g)
+			m := allowedQuestion(g)
 			m.SetEdns0(1232, false)
 			m.IsEdns0().Option = append(m.IsEdns0().Option, &dns.EDNS0_LOCAL{Code: 65001, Data: []byte(g.Token)})
 			return m
 		},
 		"additional": func(g *Ground) *dns.Msg {
-			m := allowedQuery(g)
+			m := allowedQuestion(g)
 			m.Extra = append(m.Extra, text(g))
 			return m
 		},
 		"authority": func(g *Ground) *dns.Msg {
-			m := allowedQuery(g)
+			m := allowedQuestion(g)
 			m.Ns = append(m.Ns, text(g))
 			return m
 		},
@@ -89,6 +90,12 @@ func nameAttempts() []Attempt {
 			Try: func(g *Ground) error { return sendDatagram(g.Nameserver, packed(query(g))) },
 		})
 	}
+	for _, more := range slices.Concat(nameSpellAttempts(), nameWireAttempts(), nameCarrierAttempts(), nameWebAttempts(), nameFileAttempts()) {
+		if len(more.Needs) == 0 {
+			more.Needs = []Need{NeedNames}
+		}
+		list = append(list, more)
+	}
 	return sorted(list)
 }
 
@@ -100,9 +107,6 @@ func questionFor(name string, kind uint16) *dns.Msg {
 	m.SetQuestion(name, kind)
 	return m
 }
-
-// allowedQuery asks for the name that a rule allows.
-func allowedQuery(g *Ground) *dns.Msg { return questionFor(g.AllowedName+".", dns.TypeA) }
 
 // text is a record with the token in it.
 func text(g *Ground) dns.RR {
@@ -175,8 +179,8 @@ func askStream(g *Ground, query []byte) error {
 	if _, err := call(unix.SYS_CONNECT, fd, m.put(0, name), uintptr(len(name))); err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
-	framed := append(binary.BigEndian.AppendUint16(nil, uint16(len(query))), query...)
-	_, err = call(unix.SYS_WRITE, fd, m.put(256, framed), uintptr(len(framed)))
+	message := framed(query)
+	_, err = call(unix.SYS_WRITE, fd, m.put(256, message), uintptr(len(message)))
 	time.Sleep(50 * time.Millisecond)
 	return err
 }

@@ -1,7 +1,6 @@
 package escapes
 
 import (
-	"fmt"
 	"net"
 	"net/netip"
 	"strings"
@@ -10,12 +9,29 @@ import (
 )
 
 // nameserver answers every name with the denied peer's address, but for the
-// one that a rule allows, and notes queries that carry a token.
+// one that a rule allows.
 func (r *Referee) nameserver() error {
 	at := r.options.Nameserver
 	if !at.IsValid() {
 		return nil
 	}
+	if err := r.serveNames(at); err != nil {
+		return err
+	}
+	r.ground.Gives = append(r.ground.Gives, NeedNames)
+	return nil
+}
+
+// stub listens inside where a machine's own resolver does.
+func (r *Referee) stub() error {
+	if !r.options.Nameserver.IsValid() {
+		return nil
+	}
+	return r.serveNames(netip.MustParseAddrPort(stubAddress))
+}
+
+// serveNames answers by UDP and TCP.
+func (r *Referee) serveNames(at netip.AddrPort) error {
 	packets, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(at))
 	if err != nil {
 		return err
@@ -27,13 +43,13 @@ func (r *Referee) nameserver() error {
 	}
 	handler := dns.HandlerFunc(r.answerName)
 	for _, s := range []*dns.Server{{PacketConn: packets, Handler: handler}, {Listener: stream, Handler: handler}} {
+		s.DecorateReader = func(inner dns.Reader) dns.Reader { return rawReader{inner, r} }
 		started := make(chan struct{})
 		s.NotifyStartedFunc = func() { close(started) }
 		go func() { _ = s.ActivateAndServe() }() // its error is that it was shut down
 		<-started
 		r.closers = append(r.closers, shutdown{s})
 	}
-	r.ground.Gives = append(r.ground.Gives, NeedNames)
 	return nil
 }
 
@@ -48,9 +64,6 @@ func (r *Referee) answerName(w dns.ResponseWriter, q *dns.Msg) {
 	answer := new(dns.Msg)
 	answer.SetReply(q)
 	for _, question := range q.Question {
-		if tokenForm.MatchString(strings.ToLower(q.String())) {
-			r.note("name", fmt.Sprintf("query for %s %s", question.Name, dns.TypeToString[question.Qtype]), []byte(q.String()))
-		}
 		if record := r.address(question); record != nil {
 			answer.Answer = append(answer.Answer, record)
 		}

@@ -69,12 +69,13 @@ type Referee struct {
 	terminal      *terminal // of the attempt that is made
 
 	// ports outside that the referee itself connects from are no escapes
-	mu      sync.Mutex
-	own     map[netip.AddrPort]bool // guarded by mu
-	token   string                  // of the attempt that is made, guarded by mu
-	notes   map[string][]Note       // by token, guarded by mu
-	heard   int                     // how much was noted, floods too, guarded by mu
-	changed chan struct{}           // closed and replaced with each note, guarded by mu
+	mu       sync.Mutex
+	own      map[netip.AddrPort]bool // guarded by mu
+	token    string                  // of the attempt that is made, guarded by mu
+	notes    map[string][]Note       // by token, guarded by mu
+	heard    int                     // how much was noted, floods too, guarded by mu
+	spelling spelling                // guarded by mu
+	changed  chan struct{}           // closed and replaced with each note, guarded by mu
 }
 
 // webPorts are the further ports on which the denied peer listens where they
@@ -123,6 +124,7 @@ func (r *Referee) open() error {
 		r.options.Outside(r.sniff),
 		r.options.Inside(func() error { return r.peer(&g.Loopback, true) }),
 		r.options.Inside(r.host),
+		r.options.Inside(r.stub),
 		r.options.Inside(r.unixSockets),
 		r.inherit(),
 		r.startVictim(),

@@ -64,7 +64,10 @@ func (r *Referee) packets(file *os.File) {
 // carries data.
 func (r *Referee) packet(b []byte) {
 	p, ok := parsePacket(b)
-	carries := tokenForm.Match(b)
+	r.mu.Lock()
+	token := r.token
+	r.mu.Unlock()
+	carries := tokenForm.Match(b) || tellsGroup(b, token)
 	switch {
 	case ok && r.isAllowed(p):
 	case carries:

@@ -12,7 +12,7 @@ import (
 // tcpAttempts connect by TCP.
 func tcpAttempts() []Attempt {
 	return bounded(slices.Concat(tcpConnectAttempts(), tcpAddressAttempts(), tcpAgainAttempts(), tcpFastOpenAttempts(),
-		tcpRouteAttempts(), tcpTunnelAttempts(), tcpLoopbackAttempts(), tcpChildAttempts(), tcpWebAttempts()))
+		tcpRouteAttempts(), tcpGroupAttempts(), tcpTunnelAttempts(), tcpLoopbackAttempts(), tcpChildAttempts(), tcpWebAttempts()))
 }
 
 // tcpConnectAttempts vary how a program waits for its connection.

@@ -127,7 +127,8 @@ func (f *field) must(t *testing.T, where *place, line string) {
 }
 
 // enterNetwork makes a network namespace, and for the machine inside a mount
-// namespace in which the referee is the nameserver.
+// namespace in which the referee is the nameserver, and whose files about names
+// root may write to.
 func enterNetwork(inside bool, dir string) error {
 	// A name of its own too, that root may change.
 	if err := unix.Unshare(unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWUTS); err != nil {
@@ -145,12 +146,19 @@ func enterNetwork(inside bool, dir string) error {
 			return err
 		}
 	}
-	from := filepath.Join(dir, "resolv.conf")
-	text := "nameserver " + nameAddress.Addr().String() + "\noptions timeout:1 attempts:1\n"
-	if err := os.WriteFile(from, []byte(text), 0o644); err != nil {
-		return err
+	for name, text := range map[string]string{
+		"resolv.conf": "nameserver " + nameAddress.Addr().String() + "\noptions timeout:1 attempts:1\n",
+		"hosts":       "127.0.0.1 localhost\n::1 localhost\n",
+	} {
+		from := filepath.Join(dir, name)
+		if err := os.WriteFile(from, []byte(text), 0o644); err != nil {
+			return err
+		}
+		if err := unix.Mount(from, "/etc/"+name, "", unix.MS_BIND, ""); err != nil {
+			return err
+		}
 	}
-	return unix.Mount(from, "/etc/resolv.conf", "", unix.MS_BIND, "")
+	return nil
 }
 
 // openReferee opens the referee, and writes the policy.

@@ -26,8 +26,8 @@ sleep 1000
 `
 
 // TestSupervisorKilled kills the supervisor while its agent makes requests:
-// no request that begins afterwards succeeds, and within a second all
-// processes of the agent are dead.
+// no request that begins afterwards succeeds, within a second all processes of
+// the agent are dead, and the folder of certificates is gone.
 func TestSupervisorKilled(t *testing.T) {
 	outside := startOrigin(t, origin.Options{})
 	policy := "allow \"api\" {\n  hosts = [\"api.github.com\"]\n}\n" + outside.Upstream(caFile(t, outside), allowedHost)
@@ -42,11 +42,17 @@ func TestSupervisorKilled(t *testing.T) {
 		if len(agents) < 4 {
 			t.Fatalf("the agent has only the processes %v", agents)
 		}
+		if trustGone(dir) == nil {
+			t.Fatal("there is no folder of certificates")
+		}
 		t.Cleanup(agents.kill)
 		killed := time.Now()
 		r.signal(syscall.SIGKILL)
 		if err := within(time.Until(killed.Add(time.Second)), agents.noneAlive); err != nil {
 			t.Errorf("a second after the kill: %v", err)
+		}
+		if err := within(time.Until(killed.Add(2*time.Second)), func() error { return trustGone(dir) }); err != nil {
+			t.Errorf("two seconds after the kill: %v", err)
 		}
 		agents.kill()
 		<-r.done
@@ -55,6 +61,15 @@ func TestSupervisorKilled(t *testing.T) {
 		}
 		readRecords(t, r.audit) // the chain holds, without an end
 	})
+}
+
+// trustGone reports an error while a session's folder of certificates is there.
+func trustGone(dir string) error {
+	found, err := filepath.Glob(filepath.Join(dir, "boundary-*"))
+	if err == nil && len(found) > 0 {
+		err = fmt.Errorf("%s is there", found)
+	}
+	return err
 }
 
 // hasAttempts reports an error until a file has that many successful

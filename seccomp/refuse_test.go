@@ -50,6 +50,16 @@ func refuseChild(args []string) {
 	say("TCP_NODELAY", unix.SetsockoptInt(tcp, unix.SOL_TCP, unix.TCP_NODELAY, 1))
 	say("TCP_FASTOPEN_CONNECT", unix.SetsockoptInt(tcp, unix.SOL_TCP, tcpFastOpenConnect, 1))
 	say("IP_OPTIONS", unix.SetsockoptString(tcp, unix.SOL_IP, ipOptions, "\x01\x01\x01\x00"))
+	tcp6, err := unix.Socket(unix.AF_INET6, unix.SOCK_STREAM, 0)
+	must(err)
+	say("IPV6_2292PKTOPTIONS", unix.SetsockoptString(tcp6, unix.SOL_IPV6, ipv6PacketOptions2292, ""))
+	say("IPV6_UNICAST_HOPS", unix.SetsockoptInt(tcp6, unix.SOL_IPV6, unix.IPV6_UNICAST_HOPS, 1))
+	loopback, group := "\x7f\x00\x00\x01", "\xef\x01\x02\x03"
+	say("IP_ADD_SOURCE_MEMBERSHIP", unix.SetsockoptString(tcp, unix.SOL_IP, unix.IP_ADD_SOURCE_MEMBERSHIP, group+loopback+loopback))
+	null, err := unix.Open("/dev/null", unix.O_RDWR, 0)
+	must(err)
+	// The device knows no such request: EPERM is the filter's.
+	say("TUNSETQUEUE", unix.IoctlSetInt(null, unix.TUNSETQUEUE, 0))
 	say("own limit", unix.Prlimit(0, unix.RLIMIT_NOFILE, nil, &unix.Rlimit{}))
 	say("nice of the user", unix.Setpriority(unix.PRIO_USER, 0, 0))
 	say("PR_SET_DUMPABLE", unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0))
@@ -76,6 +86,10 @@ func TestRefuseInKernel(t *testing.T) {
 		"TCP_NODELAY":                "ok",
 		"TCP_FASTOPEN_CONNECT":       "ENOTSUP",
 		"IP_OPTIONS":                 "EPERM",
+		"IPV6_2292PKTOPTIONS":        "EPERM",
+		"IPV6_UNICAST_HOPS":          "ok",
+		"IP_ADD_SOURCE_MEMBERSHIP":   "ENODEV",
+		"TUNSETQUEUE":                "EPERM",
 		"own limit":                  "ok",
 		"nice of the user":           "EPERM",
 		"PR_SET_DUMPABLE":            "ok",
@@ -96,6 +110,8 @@ func TestRefuseInKernel(t *testing.T) {
 		switch {
 		case what == "io_uring_setup":
 			want[what] = bare[what]
+		case what == "TUNSETQUEUE":
+			want[what] = "ENOTTY"
 		case what == "dumpable afterwards":
 			want[what] = "EACCES"
 		case result == "ok":

@@ -138,6 +138,9 @@ const (
 	ipOptions             = 4      // IP_OPTIONS, <linux/in.h>
 	ipv6RoutingHeader     = 57     // IPV6_RTHDR, <linux/in6.h>
 	ipv6RoutingHeader2292 = 5      // IPV6_2292RTHDR
+	ipv6PacketOptions2292 = 6      // IPV6_2292PKTOPTIONS
+	mcastJoinGroup        = 42     // MCAST_JOIN_GROUP, <linux/in.h>
+	mcastJoinSource       = 46     // MCAST_JOIN_SOURCE_GROUP
 	prioProcess           = 0      // PRIO_PROCESS and so on, <linux/resource.h>
 	prioGroup             = 1
 	prioUser              = 2
@@ -171,6 +174,9 @@ func (b *builder) refuseRules(o Options) {
 	b.refuse(unix.EPERM, "setsockopt", b.low32(1, unix.SOL_IP), b.low32(2, ipOptions))
 	b.refuse(unix.EPERM, "setsockopt", b.low32(1, unix.SOL_IPV6), b.low32(2, ipv6RoutingHeader))
 	b.refuse(unix.EPERM, "setsockopt", b.low32(1, unix.SOL_IPV6), b.low32(2, ipv6RoutingHeader2292))
+	// Routing header and interface, among others, as control messages.
+	b.refuse(unix.EPERM, "setsockopt", b.low32(1, unix.SOL_IPV6), b.low32(2, ipv6PacketOptions2292))
+	b.groupRules()
 	// While the supervisor lives a second listener fails with EBUSY. Once
 	// it is dead the agent could install one whose answers win.
 	b.refuse(unix.EBUSY, "seccomp", b.low32(0, seccompSetModeFilter),
@@ -185,6 +191,7 @@ func (b *builder) refuseRules(o Options) {
 	b.refuse(unix.EPERM, "ioctl", b.low32(1, ioctlTIOCLINUX))
 	// A tunnel device that was left to the user leads out of the machine.
 	b.refuse(unix.EPERM, "ioctl", b.low32(1, unix.TUNSETIFF))
+	b.refuse(unix.EPERM, "ioctl", b.low32(1, unix.TUNSETQUEUE))
 	// The kernel would start a helper outside, as root, that looks a name up
 	// (request-key(8)). Without call-out information it only searches.
 	b.refuse(unix.ENOKEY, "request_key", b.cond(2, libseccomp.CompareNotEqual, 0))
@@ -195,6 +202,22 @@ func (b *builder) refuseRules(o Options) {
 		// Named by a descriptor, which could be swapped once it was judged.
 		for _, call := range []string{"pidfd_getfd", "process_madvise", "process_mrelease", "kcmp"} {
 			b.refuse(unix.EPERM, call)
+		}
+	}
+}
+
+// groupRules refuse to join multicast groups. The kernel tells the link which
+// group it is and of whom one wants to hear (RFC 3376, RFC 3810): addresses
+// that the agent makes up. A socket of TCP will do: only IP_ADD_MEMBERSHIP and
+// IPV6_JOIN_GROUP ask for the type (net/ipv4/ip_sockglue.c,
+// net/ipv6/ipv6_sockglue.c). ENODEV: as where no interface can do multicast.
+func (b *builder) groupRules() {
+	for level, options := range map[uint32][]uint32{
+		unix.SOL_IP:   {unix.IP_ADD_MEMBERSHIP, unix.IP_ADD_SOURCE_MEMBERSHIP, mcastJoinGroup, mcastJoinSource},
+		unix.SOL_IPV6: {unix.IPV6_JOIN_GROUP, unix.IPV6_JOIN_ANYCAST, mcastJoinGroup, mcastJoinSource},
+	} {
+		for _, option := range options {
+			b.refuse(unix.ENODEV, "setsockopt", b.low32(1, level), b.low32(2, option))
 		}
 	}
 }

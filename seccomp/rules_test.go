@@ -122,7 +122,7 @@ func refRefused(d Data, o Options) (unix.Errno, bool) {
 	case unix.SYS_PIDFD_GETFD, unix.SYS_PROCESS_MADVISE, unix.SYS_PROCESS_MRELEASE, unix.SYS_KCMP:
 		return unix.EPERM, o.TrapTrace
 	case unix.SYS_IOCTL:
-		return unix.EPERM, b == unix.TIOCSTI || b == 0x541c || b == 0x400454ca // TIOCLINUX, TUNSETIFF
+		return unix.EPERM, b == unix.TIOCSTI || b == 0x541c || b == 0x400454ca || b == 0x400454d9 // TIOCLINUX, TUNSETIFF, TUNSETQUEUE
 	}
 	return 0, false
 }
@@ -136,8 +136,12 @@ func refOption(level, option int32) (unix.Errno, bool) {
 	case [2]int32{6, 19}, // TCP_REPAIR
 		[2]int32{1, 25}, [2]int32{1, 62}, // SO_BINDTODEVICE, SO_BINDTOIFINDEX
 		[2]int32{0, 4},                    // IP_OPTIONS
-		[2]int32{41, 57}, [2]int32{41, 5}: // IPV6_RTHDR and its older number
+		[2]int32{41, 57}, [2]int32{41, 5}, // IPV6_RTHDR and its older number
+		[2]int32{41, 6}: // IPV6_2292PKTOPTIONS
 		return unix.EPERM, true
+	case [2]int32{0, 35}, [2]int32{0, 39}, [2]int32{0, 42}, [2]int32{0, 46}, // joins of groups
+		[2]int32{41, 20}, [2]int32{41, 27}, [2]int32{41, 42}, [2]int32{41, 46}:
+		return unix.ENODEV, true
 	}
 	return 0, false
 }
@@ -192,8 +196,8 @@ var calls = []int32{
 
 // words are the values at which some comparison turns, and their neighbours.
 var words = []uint64{
-	0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 15, 16, 17, 19, 25, 30, 31, 34, 38, 39, 41, 49, 57, 58, 59, 60, 62, 76, 77, 83, 132, 255, 262,
-	0x800, 0x80000, 0x80001, 0x80002, 0x4206, 0x5412, 0x541c, 0x400454ca, 0x8915, 0x8917, 0x8919, 0x891b, 0x8927, 0x20000000, 0x20004000, 0xdfffffff, 0xffffffff,
+	0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 15, 16, 17, 19, 20, 25, 27, 30, 31, 34, 35, 38, 39, 41, 42, 46, 49, 57, 58, 59, 60, 62, 76, 77, 83, 132, 255, 262,
+	0x800, 0x80000, 0x80001, 0x80002, 0x4206, 0x5412, 0x541c, 0x400454ca, 0x400454d9, 0x8915, 0x8917, 0x8919, 0x891b, 0x8927, 0x20000000, 0x20004000, 0xdfffffff, 0xffffffff,
 }
 
 // TestFiltersByTable tries every pair of turning points in the first three

@@ -18,23 +18,34 @@ import (
 // record it.
 type guardian struct {
 	stage *os.File
+	trust string // the folder of the session's certificates; empty where there is none
 }
 
 // newGuardian makes the process take no notice of signals that are meant for
 // the agent: the terminal sends them to the whole process group. Those that
 // the caller had ignored stay so, for the agent too (nohup).
-func newGuardian(stage *os.File) *guardian {
+func newGuardian(stage *os.File, trust string) *guardian {
 	discard := make(chan os.Signal, 1)
 	for _, sig := range agentSignals() {
 		if !signal.Ignored(sig) {
 			signal.Notify(discard, sig)
 		}
 	}
-	return &guardian{stage: stage}
+	return &guardian{stage: stage, trust: trust}
 }
 
 func (g *guardian) tell(m message) {
 	_, _ = g.stage.Write(m.encode()) // the supervisor may be gone: see below
+}
+
+// removeTrust removes the folder of certificates. What an agent has put there,
+// links too, is removed and not followed. Where the agent runs as another user
+// than the supervisor, the folder is not the launcher's to remove: it stays if
+// the supervisor is killed.
+func (g *guardian) removeTrust() {
+	if g.trust != "" {
+		_ = os.RemoveAll(g.trust) // the supervisor may have
+	}
 }
 
 // watch returns when the agent's processes have ended.
@@ -44,6 +55,7 @@ func (g *guardian) watch(pid int) {
 		// The supervisor says nothing more: this ends with its end.
 		_, _ = readMessage(g.stage)
 		killDescendants(unix.SIGKILL, supervisorGone)
+		g.removeTrust()
 		os.Exit(1)
 	}()
 	for {

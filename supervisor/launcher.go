@@ -40,7 +40,8 @@ func LaunchMain() {
 		p.report(stage, "become undumpable", err)
 		return
 	}
-	g := newGuardian(stage)
+	g := newGuardian(stage, string(p.Trust))
+	defer g.removeTrust()
 	started := make(chan started)
 	go p.launch(stage, started)
 	s := <-started

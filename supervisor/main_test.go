@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 	"testing"
 
 	"github.com/sirupsen/logrus"
@@ -12,8 +13,33 @@ import (
 	"boundary/policies"
 )
 
-// namedArg makes the test binary a process with a name of its choice.
-const namedArg = "supervisor-test-named"
+// What makes the test binary a process of the tests'.
+const (
+	namedArg = "supervisor-test-named" // with a name of its choice
+	movedArg = "supervisor-test-moved" // which goes elsewhere, and for root becomes otherUser, once it is told
+)
+
+// otherUser is one that nobody is.
+const otherUser = 65533
+
+// moved is the process of movedArg.
+func moved() error {
+	fmt.Println("started")
+	if _, err := os.Stdin.Read(make([]byte, 1)); err != nil {
+		return err
+	}
+	if err := os.Chdir("/"); err != nil {
+		return err
+	}
+	if os.Geteuid() == 0 {
+		if err := syscall.Setuid(otherUser); err != nil {
+			return err
+		}
+	}
+	fmt.Println("moved")
+	_, err := io.Copy(io.Discard, os.Stdin)
+	return err
+}
 
 func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == namedArg {
@@ -24,6 +50,13 @@ func TestMain(m *testing.M) {
 		}
 		fmt.Println("named")
 		_, _ = io.Copy(io.Discard, os.Stdin)
+		return
+	}
+	if len(os.Args) == 2 && os.Args[1] == movedArg {
+		if err := moved(); err != nil {
+			fmt.Fprintln(os.Stderr, "child:", err)
+			os.Exit(3)
+		}
 		return
 	}
 	os.Exit(m.Run())

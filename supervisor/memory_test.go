@@ -48,8 +48,8 @@ func TestPeersBounded(t *testing.T) {
 			p.forget(inode(i))
 		}
 	}
-	if len(p.shown) > maxPeers || len(p.order) > maxPeers {
-		t.Errorf("%d kept in a ring of %d", len(p.shown), len(p.order))
+	if len(p.shown) > maxPeers || p.order.Len() != len(p.shown) {
+		t.Errorf("%d kept in an order of %d", len(p.shown), p.order.Len())
 	}
 	if _, ok := p.of(0); ok {
 		t.Error("the oldest is kept")
@@ -61,6 +61,24 @@ func TestPeersBounded(t *testing.T) {
 	p.forget(last)
 	if _, ok := p.of(last); ok {
 		t.Error("forgotten and still there")
+	}
+}
+
+// TestPeersForgotten: a socket whose first connect has failed and whose second
+// has not is as new as the second.
+func TestPeersForgotten(t *testing.T) {
+	p := newPeers()
+	const again = inode(1)
+	p.remember(again, sockaddr{1})
+	p.forget(again)
+	for i := range inode(maxPeers) {
+		if i == maxPeers/2 {
+			p.remember(again, sockaddr{3})
+		}
+		p.remember(again+1+i, sockaddr{2})
+	}
+	if got, ok := p.of(again); !ok || cmp.Diff(sockaddr{3}, got) != "" {
+		t.Errorf("one of the newer half is %v, %v", got, ok)
 	}
 }
 

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"container/list"
 	"net/netip"
 	"sync"
 	"time"
@@ -12,45 +13,53 @@ import (
 // getpeername says that and not the proxy's. The newest few thousand are kept.
 type peers struct {
 	mu    sync.Mutex
-	shown map[inode]sockaddr // guarded by mu
-	order []inode            // guarded by mu: a ring of the keys, oldest at next
-	next  int                // guarded by mu
+	shown map[inode]*list.Element // guarded by mu
+	order *list.List              // guarded by mu: of peer, the oldest first
+}
+
+// peer is one of them.
+type peer struct {
+	ino  inode
+	addr sockaddr
 }
 
 const maxPeers = 16384
 
-func newPeers() *peers {
-	return &peers{shown: map[inode]sockaddr{}, order: make([]inode, 0, 64)}
-}
+func newPeers() *peers { return &peers{shown: map[inode]*list.Element{}, order: list.New()} }
 
 func (p *peers) remember(ino inode, addr sockaddr) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if _, again := p.shown[ino]; again {
-		p.shown[ino] = addr
-		return
+	p.drop(p.shown[ino])
+	if p.order.Len() >= maxPeers {
+		p.drop(p.order.Front())
 	}
-	if len(p.order) < maxPeers {
-		p.order = append(p.order, ino)
-	} else {
-		delete(p.shown, p.order[p.next])
-		p.order[p.next] = ino
-		p.next = (p.next + 1) % maxPeers
-	}
-	p.shown[ino] = addr
+	p.shown[ino] = p.order.PushBack(peer{ino, addr})
 }
 
 func (p *peers) forget(ino inode) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.shown, ino)
+	p.drop(p.shown[ino])
+}
+
+// drop forgets an entry; nil is none.
+//
+// Preconditions: mu is held.
+func (p *peers) drop(e *list.Element) {
+	if e != nil {
+		delete(p.shown, p.order.Remove(e).(peer).ino)
+	}
 }
 
 func (p *peers) of(ino inode) (sockaddr, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	a, ok := p.shown[ino]
-	return a, ok
+	e, ok := p.shown[ino]
+	if !ok {
+		return nil, false
+	}
+	return e.Value.(peer).addr, true
 }
 
 // repeats recognises a connect or a bind that the kernel runs twice: without

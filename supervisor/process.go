@@ -22,8 +22,15 @@ type process struct {
 }
 
 // unknownProcess stands for one that could not be read. No allow rule with a
-// `process` matches it.
-func unknownProcess(pid int) *process { return &process{record: audit.Process{PID: pid, UID: -1}} }
+// `process` or an `ancestor` matches it, and every such deny rule does.
+func unknownProcess(pid int) *process {
+	return &process{
+		record: audit.Process{PID: pid, UID: -1}, policy: policies.Process{Ancestors: []string{unknownProgram}},
+	}
+}
+
+// unknownProgram stands for an executable that is not known ([policies.Process]).
+const unknownProgram = ""
 
 // processes attributes calls to processes. A snapshot is reused while the
 // process is the same and has not exec'd: then its start time, its parent and
@@ -31,6 +38,9 @@ func unknownProcess(pid int) *process { return &process{record: audit.Process{PI
 type processes struct {
 	boot     time.Time
 	launcher int // the parent of the session's first process and of orphans; set before the first call
+
+	started chan struct{} // closed by begin
+	agent   int           // the session's first process; set by begin
 
 	mu    sync.Mutex
 	cache map[int]*processSnapshot // guarded by mu, by thread id
@@ -53,18 +63,45 @@ type processKey struct {
 // maxProcesses bounds the cache; past it everything is forgotten and read anew.
 const maxProcesses = 1024
 
-// maxAncestors bounds the walk up the tree.
+// maxAncestors bounds the walk up the tree. What stands above is not known.
 const maxAncestors = 64
 
 func newProcesses() *processes {
-	return &processes{boot: bootTime(), cache: map[int]*processSnapshot{}}
+	return &processes{boot: bootTime(), started: make(chan struct{}), cache: map[int]*processSnapshot{}}
+}
+
+// begin says which process is the session's first; 0 where none could be
+// started. It is called once, soon after the first call can come.
+func (p *processes) begin(agent int) {
+	p.agent = agent
+	close(p.started)
 }
 
 // of says which process thread tid belongs to.
 //
 // Preconditions: the caller asks Listener.Valid between this and any use of
 // the answer, so that tid still is the thread that called.
-func (p *processes) of(tid int) *process { return p.lookup(tid, maxAncestors) }
+func (p *processes) of(tid int) *process {
+	proc := p.lookup(tid, maxAncestors)
+	if proc.record.UID < 0 {
+		return proc
+	}
+	// These two can change without an exec.
+	dir := "/proc/" + strconv.Itoa(tid)
+	cwd, _ := os.Readlink(dir + "/cwd")
+	uid := uidOf(dir)
+	if cwd == proc.record.Cwd && uid == proc.record.UID {
+		return proc
+	}
+	now := *proc
+	now.record.Cwd, now.record.UID = cwd, uid
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if old := p.cache[tid]; old != nil && old.proc == proc {
+		p.cache[tid] = &processSnapshot{key: old.key, proc: &now}
+	}
+	return &now
+}
 
 // lookup reads without holding mu: an agent can make /proc wait for memory of
 // its own (its arguments), and others must not wait with it.
@@ -78,8 +115,8 @@ func (p *processes) lookup(tid, depth int) *process {
 		start: stat.start, startCode: stat.startCode, startStack: stat.startStack,
 		argStart: stat.argStart, ppid: stat.ppid, exe: exe,
 	}
-	if stat.ppid > 1 && stat.ppid != p.launcher && stat.ppid != os.Getpid() && depth > 0 {
-		key.parent = p.lookup(stat.ppid, depth-1)
+	if stat.ppid > 1 && stat.ppid != p.launcher && stat.ppid != os.Getpid() {
+		key.parent = p.above(stat.ppid, depth)
 	}
 	if old := p.cached(tid); old != nil && old.key == key {
 		return old.proc
@@ -96,6 +133,26 @@ func (p *processes) lookup(tid, depth int) *process {
 	}
 	p.cache[tid] = &processSnapshot{key: key, proc: proc}
 	return proc
+}
+
+// above returns the parent of a process, and beyond the limit one that is not
+// known: an agent could else put as many processes between as it takes to hide
+// who stands above.
+func (p *processes) above(ppid, depth int) *process {
+	if depth == 0 {
+		return unknownProcess(ppid)
+	}
+	return p.lookup(ppid, depth-1)
+}
+
+// orphan says whether a process below the launcher was not started by it: its
+// own parent has ended, and who that was nobody can tell.
+func (p *processes) orphan(tgid, ppid int) bool {
+	if ppid != p.launcher || ppid == 0 {
+		return false
+	}
+	<-p.started
+	return tgid != p.agent
 }
 
 func (p *processes) cached(tid int) *processSnapshot {
@@ -116,9 +173,12 @@ func (p *processes) snapshot(pid int, stat procStat, exe string, parent *process
 		policy: policies.Process{Exe: exe},
 	}
 	if !samePath(dir+"/exe", exe) {
-		out.policy.Exe = "" // unknown to the rules
+		out.policy.Exe = unknownProgram
 	}
-	if parent != nil {
+	switch {
+	case p.orphan(pid, stat.ppid):
+		out.policy.Ancestors = []string{unknownProgram}
+	case parent != nil:
 		out.record.Ancestors = append([]audit.Ancestor{{PID: parent.record.PID, Exe: parent.record.Exe}},
 			parent.record.Ancestors...)
 		out.policy.Ancestors = append([]string{parent.policy.Exe}, parent.policy.Ancestors...)
@@ -183,7 +243,12 @@ func readStat(pid int) (procStat, error) {
 	}, nil
 }
 
+// splitArgv reads /proc/PID/cmdline. It is empty where it could not be read,
+// and for a process that has ended.
 func splitArgv(cmdline []byte) []string {
+	if len(cmdline) == 0 {
+		return nil
+	}
 	var argv []string
 	for _, arg := range bytes.Split(bytes.TrimSuffix(cmdline, []byte{0}), []byte{0}) {
 		argv = append(argv, string(arg))

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"boundary/audit"
+	"boundary/policies"
 )
 
 // agent is a process that does what the test tells it by its standard input.
@@ -143,8 +144,84 @@ func TestProcesses(t *testing.T) {
 	}
 	// The launcher is where a session ends.
 	p.launcher = a.pid
-	if top := p.of(inner); len(top.record.Ancestors) != 0 {
+	p.begin(inner)
+	if top := p.of(inner); len(top.record.Ancestors) != 0 || len(top.policy.Ancestors) != 0 {
 		t.Errorf("ancestors above the session: %v", top.record.Ancestors)
+	}
+}
+
+// TestProcessMoves: what is recorded of a process is true when it calls, also
+// where it has changed without an exec.
+func TestProcessMoves(t *testing.T) {
+	a := startAgent(t, "/proc/self/exe", movedArg)
+	a.line(t)
+	p := newProcesses()
+	before := p.of(a.pid)
+	a.tell(t, "go\n")
+	a.line(t)
+	want := before.record
+	want.Cwd = "/"
+	if os.Geteuid() == 0 {
+		want.UID = otherUser
+	}
+	after := p.of(a.pid)
+	if diff := cmp.Diff(want, after.record); diff != "" || before.record.Cwd == "/" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	if again := p.of(a.pid); again != after {
+		t.Error("the same process was read anew")
+	}
+}
+
+// hiddenRule denies what is below a program that is not known.
+const hiddenRule = `
+allow "all" {
+  hosts   = ["*"]
+  private = true
+}
+deny "below-make" {
+  hosts    = ["*"]
+  ancestor = ["make"]
+}
+`
+
+// deniedBelow says whether the rule is about a process.
+func deniedBelow(t *testing.T, proc *process) bool {
+	t.Helper()
+	q := policies.Request{Protocol: policies.HTTP, Host: "a.test", Port: 80, Method: "GET", Path: "/", Process: proc.policy}
+	return !testSession(t, hiddenRule).policy.Decide(q).Allowed
+}
+
+// TestHiddenAncestors: who stands above a process can't be told where its parent
+// has ended, where it can't be read, and where too many processes stand between.
+// A rule that denies what is below a program must deny then.
+func TestHiddenAncestors(t *testing.T) {
+	p := newProcesses()
+	first, orphan := startAgent(t, "cat").pid, startAgent(t, "cat").pid
+	p.launcher = os.Getpid()
+	p.begin(first)
+	if deniedBelow(t, p.of(first)) {
+		t.Error("the first process is taken to be below another")
+	}
+	if !deniedBelow(t, p.of(orphan)) {
+		t.Error("an orphan is not taken to be below what it was below")
+	}
+	if !deniedBelow(t, unknownProcess(1)) {
+		t.Error("a process that can't be read is not taken to be below another")
+	}
+	const nest = `[ $1 = 0 ] && { echo $$; read x; exit; }; /bin/sh -c "$0" "$0" $(($1-1)); true`
+	for levels, hidden := range map[int]bool{maxAncestors - 1: false, maxAncestors: false, maxAncestors + 1: true} {
+		a := startAgent(t, "/bin/sh", "-c", nest, nest, strconv.Itoa(levels))
+		inner, err := strconv.Atoi(a.line(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := newProcesses()
+		p.launcher = os.Getpid()
+		p.begin(a.pid)
+		if got := deniedBelow(t, p.of(inner)); got != hidden {
+			t.Errorf("with %d above: denied %t, want %t", levels, got, hidden)
+		}
 	}
 }
 
@@ -252,6 +329,8 @@ func TestSplitArgv(t *testing.T) {
 		"sh\x00\x00":           {"sh", ""},
 		"sh\x00\x00x":          {"sh", "", "x"},
 		"set by itself":        {"set by itself"},
+		"\x00":                 {""}, // of no arguments the kernel makes an empty one
+		"":                     nil,
 	} {
 		if diff := cmp.Diff(want, splitArgv([]byte(cmdline))); diff != "" {
 			t.Errorf("%q (-want +got)\n%s", cmdline, diff)

@@ -193,6 +193,7 @@ func TestPlanRoundTrip(t *testing.T) {
 	want := &plan{
 		Path: "/bin/true", Argv: []rawString{"true", "\xff", ""}, Env: []rawString{"A=b", "C=\xc3("},
 		Programs: seccomp.Programs{Notify: []byte{1, 2}, Refuse: []byte{3}}, Landlock: seccomp.Landlock{Net: true, ABI: 4}, DropCaps: true,
+		Trust: "/tmp/\xfe",
 	}
 	var wire bytes.Buffer
 	if err := writePlan(&wire, want); err != nil {

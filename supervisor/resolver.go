@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/netip"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/miekg/dns"
@@ -20,48 +19,24 @@ import (
 
 const (
 	lookupTimeout = 15 * time.Second
-	// lookupCache is how long an answer from outside is used again. Go's
-	// resolver does not tell the time to live, so it is short: a CDN rotates.
-	lookupCache = 5 * time.Second
 	// answerTTL is that of synthetic answers, in seconds; they hold for the
 	// whole session.
-	answerTTL      = 60
-	resolvConfPath = "/etc/resolv.conf"
+	answerTTL = 60
 )
 
 // resolver answers the agent's DNS queries. No query of the agent's is ever
-// passed on: for a name that a rule could allow, a new one is made of its name
-// and type alone, so nothing can be smuggled in options or trailing bytes. Any
-// other name is answered without one.
+// passed on: for a name that a rule could allow, a new one is made of its
+// canonical name and of its type, where that is one of a few, so nothing can be
+// smuggled in letters' case, options or trailing bytes. Any other name is
+// answered without one.
 type resolver struct {
-	s      *Session
-	lookup *net.Resolver
-
-	config func() *dns.ClientConfig // nil fields where there is no resolv.conf
-
-	mu    sync.Mutex
-	cache map[string]*lookupResult // guarded by mu
-}
-
-// lookupResult is one look-up, under way until done is closed.
-type lookupResult struct {
-	done  chan struct{}
-	until time.Time // guarded by resolver.mu
-	addrs []netip.Addr
-	err   error
+	s       *Session
+	files   func() *nameFiles
+	records *lookups[recordKey, records]
 }
 
 func newResolver(s *Session) *resolver {
-	return &resolver{
-		s: s, lookup: &net.Resolver{PreferGo: true}, cache: map[string]*lookupResult{},
-		config: sync.OnceValue(func() *dns.ClientConfig {
-			c, err := dns.ClientConfigFromFile(resolvConfPath)
-			if err != nil {
-				return &dns.ClientConfig{}
-			}
-			return c
-		}),
-	}
+	return &resolver{s: s, files: nameFilesOf(hostsPath, resolvConfPath), records: newLookups[recordKey, records]()}
 }
 
 // addresses finds the real addresses of a host: the operator's word, the
@@ -83,43 +58,16 @@ func (r *resolver) addresses(ctx context.Context, host string, port uint16) (add
 	return addrs, false, nil
 }
 
-// outside looks a name up with the machine's own resolver. Look-ups of one
-// name share one query.
+// outside looks a name up as the machine would.
 func (r *resolver) outside(ctx context.Context, name string) ([]netip.Addr, error) {
 	if !r.s.policy.MayLookUp(name) {
 		return nil, &net.DNSError{Err: "no rule allows to look it up", Name: name, IsNotFound: true}
 	}
-	r.mu.Lock()
-	res := r.cache[name]
-	if res == nil || !res.until.IsZero() && time.Now().After(res.until) {
-		res = &lookupResult{done: make(chan struct{})}
-		if len(r.cache) >= maxPeers {
-			clear(r.cache)
-		}
-		r.cache[name] = res
-		go r.fetch(name, res)
+	addrs, err := r.find(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("look up: %w", err)
 	}
-	r.mu.Unlock()
-	select {
-	case <-res.done:
-		return res.addrs, res.err
-	case <-ctx.Done():
-		return nil, fmt.Errorf("look up %s: %w", name, ctx.Err())
-	}
-}
-
-func (r *resolver) fetch(name string, res *lookupResult) {
-	ctx, cancel := context.WithTimeout(r.s.ctx, lookupTimeout)
-	defer cancel()
-	query := name
-	if strings.Contains(name, ".") {
-		query += "." // the agent's own resolver has gone through the search list
-	}
-	res.addrs, res.err = r.lookup.LookupNetIP(ctx, "ip", query)
-	r.mu.Lock()
-	res.until = time.Now().Add(lookupCache)
-	r.mu.Unlock()
-	close(res.done)
+	return addrs, nil
 }
 
 // answer is the reply to a DNS message, or nil where none can be given.
@@ -167,9 +115,12 @@ func (r *resolver) respond(ctx context.Context, m *dns.Msg, q dns.Question, proc
 	local := r.isLocal(name, q)
 	rec := &audit.Record{
 		Event: audit.DNS, Decision: audit.Deny, Reason: policies.ReasonDefault, Protocol: "dns",
-		Method: dns.TypeToString[q.Qtype], Host: name, Port: portDNS, Process: &proc.record,
+		Method: dns.Type(q.Qtype).String(), Host: name, Port: portDNS, Process: &proc.record,
 	}
-	if known || local {
+	switch {
+	case known && !answerable(q.Qtype):
+		rec.Reason = "record-type"
+	case known || local:
 		rec.Decision, rec.Reason = audit.Allow, policies.ReasonRule
 	}
 	if r.s.record(rec) != nil {
@@ -187,7 +138,7 @@ func (r *resolver) respond(ctx context.Context, m *dns.Msg, q dns.Question, proc
 	case q.Qtype == dns.TypeA || q.Qtype == dns.TypeAAAA || q.Qtype == dns.TypeANY:
 		r.respondAddress(ctx, m, q, name, known)
 	case known && !r.s.policy.ResolvesName(name):
-		r.forward(ctx, m, q)
+		r.forward(ctx, m, q, name)
 	}
 }
 
@@ -229,7 +180,7 @@ func header(name string, typ uint16) dns.RR_Header {
 // list: the agent's program tries NAME.SEARCH before NAME, and must be told
 // that it is not there.
 func (r *resolver) belowSearchDomain(name string) bool {
-	for _, domain := range r.config().Search {
+	for _, domain := range r.files().config.Search {
 		domain = strings.ToLower(strings.Trim(domain, "."))
 		if domain != "" && (name == domain || strings.HasSuffix(name, "."+domain)) {
 			return true
@@ -245,6 +196,10 @@ func (r *resolver) isLocal(name string, q dns.Question) bool {
 		_, ok := r.reverse(name)
 		return ok
 	}
+	return isLocalhost(name)
+}
+
+func isLocalhost(name string) bool {
 	return name == "localhost" || strings.HasSuffix(name, ".localhost")
 }
 
@@ -278,27 +233,6 @@ func (r *resolver) reverse(name string) (string, bool) {
 		return "localhost", true
 	}
 	return r.s.names.name(a)
-}
-
-// forward asks the machine's name servers for other types (MX, TXT, SRV …) of
-// a name that a rule could allow.
-func (r *resolver) forward(ctx context.Context, m *dns.Msg, q dns.Question) {
-	m.Rcode = dns.RcodeServerFailure
-	ask := new(dns.Msg)
-	ask.SetQuestion(q.Name, q.Qtype)
-	ask.SetEdns0(dns.DefaultMsgSize, false)
-	config := r.config()
-	for _, server := range config.Servers {
-		addr := net.JoinHostPort(server, config.Port)
-		got, _, err := (&dns.Client{}).ExchangeContext(ctx, ask, addr)
-		if err == nil && got.Truncated {
-			got, _, err = (&dns.Client{Net: "tcp"}).ExchangeContext(ctx, ask, addr)
-		}
-		if err == nil {
-			m.Rcode, m.Answer, m.Ns = got.Rcode, got.Answer, got.Ns
-			return
-		}
-	}
 }
 
 // tcpIdle is how long a DNS connection may be silent (RFC 7766 §6.2.3).

@@ -1,12 +1,13 @@
 package supervisor
 
 import (
-	"context"
 	"net"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/miekg/dns"
+
+	"boundary/audit"
 )
 
 const resolverPolicy = `
@@ -19,7 +20,7 @@ upstream {
 `
 
 // testResolver is a resolver whose outside is a name server of the test's, on
-// loopback. It returns the names that the server was asked for.
+// loopback. It returns the names and types that the server was asked for.
 func testResolver(tb testing.TB) (r *resolver, asked func() []string) {
 	tb.Helper()
 	conn, err := net.ListenPacket("udp4", "127.0.0.1:0")
@@ -28,7 +29,7 @@ func testResolver(tb testing.TB) (r *resolver, asked func() []string) {
 	}
 	names := make(chan string, 1024)
 	server := &dns.Server{PacketConn: conn, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
-		names <- q.Question[0].Name
+		names <- q.Question[0].Name + " " + dns.Type(q.Question[0].Qtype).String()
 		m := new(dns.Msg).SetReply(q)
 		switch {
 		case q.Question[0].Name != "known.test.":
@@ -37,6 +38,10 @@ func testResolver(tb testing.TB) (r *resolver, asked func() []string) {
 			m.Answer = append(m.Answer, &dns.A{Hdr: header("known.test.", dns.TypeA), A: net.IPv4(192, 0, 2, 1)})
 		case q.Question[0].Qtype == dns.TypeTXT:
 			m.Answer = append(m.Answer, &dns.TXT{Hdr: header("known.test.", dns.TypeTXT), Txt: []string{"text"}})
+		case q.Question[0].Qtype == dns.TypeMX:
+			m.Answer = append(m.Answer,
+				&dns.CNAME{Hdr: header("known.test.", dns.TypeCNAME), Target: "mail.test."},
+				&dns.MX{Hdr: header("mail.test.", dns.TypeMX), Mx: "mx.test."})
 		}
 		_ = w.WriteMsg(m)
 	})}
@@ -47,12 +52,10 @@ func testResolver(tb testing.TB) (r *resolver, asked func() []string) {
 		tb.Fatal(err)
 	}
 	r = testSession(tb, resolverPolicy).resolver
-	r.config = func() *dns.ClientConfig {
-		return &dns.ClientConfig{Servers: []string{"127.0.0.1"}, Port: port, Search: []string{"corp.test."}}
-	}
-	r.lookup.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "udp4", conn.LocalAddr().String())
-	}
+	files := &nameFiles{config: &dns.ClientConfig{
+		Servers: []string{"127.0.0.1"}, Port: port, Search: []string{"corp.test."}, Attempts: 1, Timeout: 5, Ndots: 1,
+	}}
+	r.files = func() *nameFiles { return files }
 	return r, func() (out []string) {
 		for len(names) > 0 {
 			out = append(out, <-names)
@@ -117,6 +120,41 @@ func TestResolverAnswers(t *testing.T) {
 	}
 }
 
+// TestResolverForwards: of a query for a record of an allowed name nothing leads
+// outside but that name and a usual type, and that once.
+func TestResolverForwards(t *testing.T) {
+	r, asked := testResolver(t)
+	ask := func(name string, typ uint16) *dns.Msg {
+		t.Helper()
+		var m dns.Msg
+		if err := m.Unpack(r.answer(t.Context(), query(t, name, typ), unknownProcess(1), true)); err != nil {
+			t.Fatal(err)
+		}
+		return &m
+	}
+	for _, name := range []string{"kNoWn.TeSt.", "known.test.", "KNOWN.TEST."} {
+		m := ask(name, dns.TypeMX)
+		if len(m.Answer) != 2 || m.Question[0].Name != name {
+			t.Fatalf("asked for %s, answered %v", name, m)
+		}
+		owners := []string{m.Answer[0].Header().Name, m.Answer[1].Header().Name}
+		if diff := cmp.Diff([]string{name, "mail.test."}, owners); diff != "" {
+			t.Errorf("owners of the answer (-want +got)\n%s", diff)
+		}
+	}
+	for _, typ := range []uint16{0, dns.TypeNULL, dns.TypeHINFO, dns.TypeRRSIG, dns.TypeAXFR, dns.TypeIXFR, 0x4001, 0xffff} {
+		if m := ask("known.test.", typ); m.Rcode != dns.RcodeSuccess || len(m.Answer)+len(m.Ns) > 0 {
+			t.Errorf("%s was answered with %v", dns.Type(typ), m)
+		}
+	}
+	if diff := cmp.Diff([]string{"known.test. MX"}, asked()); diff != "" {
+		t.Errorf("asked outside (-want +got)\n%s", diff)
+	}
+	if m := ask("gone.test.", dns.TypeSRV); m.Rcode != dns.RcodeNameError {
+		t.Errorf("a name that is not there was answered with %v", m)
+	}
+}
+
 func TestResolverRefuses(t *testing.T) {
 	r, asked := testResolver(t)
 	ask := func(change func(*dns.Msg)) *dns.Msg {
@@ -174,6 +212,20 @@ func TestResolverWithoutLog(t *testing.T) {
 	}
 }
 
+// TestResolverAtEnd: a query that the agent has left behind is not recorded after
+// the end of the session, and so not answered.
+func TestResolverAtEnd(t *testing.T) {
+	r, asked := testResolver(t)
+	r.s.recordEnd(&audit.End{})
+	var m dns.Msg
+	if err := m.Unpack(r.answer(t.Context(), query(t, "known.test.", dns.TypeTXT), unknownProcess(1), false)); err != nil {
+		t.Fatal(err)
+	}
+	if seq, _ := r.s.audit.Last(); seq != 0 || m.Rcode != dns.RcodeServerFailure || len(asked()) > 0 {
+		t.Errorf("%d records after the last, answered %v", seq, &m)
+	}
+}
+
 func FuzzResolverAnswer(f *testing.F) {
 	for _, q := range []struct {
 		name string
@@ -196,7 +248,7 @@ func FuzzResolverAnswer(f *testing.F) {
 	f.Add([]byte{0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0xc0, 12, 0, 1, 0, 1}, false) // a name that points to itself
 	r, asked := testResolver(f)
 	r.s.policy = testSession(f, "").policy // denies all: no query may leave
-	r.config = func() *dns.ClientConfig { return &dns.ClientConfig{Search: []string{"corp.test"}} }
+	r.files = func() *nameFiles { return &nameFiles{config: &dns.ClientConfig{Search: []string{"corp.test"}}} }
 	f.Fuzz(func(t *testing.T, b []byte, tcp bool) {
 		raw := r.answer(t.Context(), b, unknownProcess(1), tcp)
 		var q, m dns.Msg

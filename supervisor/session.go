@@ -64,6 +64,9 @@ type Session struct {
 	sources    *sources
 	unixNames  *unixNames
 
+	endMu sync.RWMutex
+	ended bool // guarded by endMu: the last record is written
+
 	sweepMu sync.Mutex // one sweep at a time
 	failed  sync.Once
 	broken  chan error // one value: the session can't go on
@@ -95,7 +98,7 @@ func Run(l *Launcher, cfg Config) (int, error) {
 		l.Abandon()
 		return 0, err
 	}
-	defer os.RemoveAll(dir)
+	defer os.RemoveAll(dir) // for a launcher that was killed
 	signals := catchSignals()
 	if err := s.start(l, cfg, dir); err != nil {
 		l.Abandon()
@@ -145,6 +148,7 @@ func (s *Session) start(l *Launcher, cfg Config, dir string) error {
 	p := &plan{
 		Path: rawString(cfg.Path), Argv: convert[rawString](cfg.Command), Env: convert[rawString](env),
 		Programs: programs, Landlock: m.landlock, DropCaps: s.root, CloseFiles: m.filesOpen,
+		Trust: rawString(dir),
 	}
 	fd, on, err := l.prepare(p)
 	if err != nil {
@@ -170,7 +174,9 @@ func (s *Session) start(l *Launcher, cfg Config, dir string) error {
 	}
 	go s.receive()
 	go s.sweep()
-	if err := l.release(); err != nil {
+	err = l.release()
+	s.procs.begin(l.agent)
+	if err != nil {
 		s.recordFailure(err)
 		return explainLaunch(err)
 	}
@@ -204,7 +210,7 @@ func (s *Session) demand(guards []Guard) error {
 // recordFailure ends the log of a session whose agent could not be started.
 func (s *Session) recordFailure(err error) {
 	_ = s.record(&audit.Record{Event: audit.Error, Reason: "not-started", Message: err.Error()})
-	_ = s.record(&audit.Record{Event: audit.SessionEnd, End: &audit.End{ExitStatus: StartStatus(err)}})
+	s.recordEnd(&audit.End{ExitStatus: StartStatus(err)})
 }
 
 // Exit statuses of a session whose agent was not started, as a shell has them.
@@ -321,8 +327,29 @@ func (s *Session) recordStart(cfg Config, guards []Guard) error {
 }
 
 // record writes a record before what it says takes effect. An error means
-// that it is not written: what it would have allowed is denied.
+// that it is not written: what it would have allowed is denied. After the end
+// of the session there are no records.
 func (s *Session) record(r *audit.Record) error {
+	s.endMu.RLock()
+	defer s.endMu.RUnlock()
+	if s.ended {
+		return errEnded
+	}
+	return s.write(r)
+}
+
+// errEnded says that the session has ended: nobody is there to be answered.
+var errEnded = errors.New("the session has ended")
+
+// recordEnd writes the last record. Nothing depends on it.
+func (s *Session) recordEnd(end *audit.End) {
+	s.endMu.Lock()
+	defer s.endMu.Unlock()
+	_ = s.write(&audit.Record{Event: audit.SessionEnd, End: end})
+	s.ended = true
+}
+
+func (s *Session) write(r *audit.Record) error {
 	if err := s.audit.Append(r); err != nil {
 		s.log.WithError(err).Error("audit record not written")
 		return err

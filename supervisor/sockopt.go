@@ -32,9 +32,6 @@ func (c *call) setsockopt() reply {
 	if opt.level == unix.SOL_UDP {
 		return fail(unix.ENOPROTOOPT) // programs do without segmentation offload
 	}
-	if joinsGroup(opt) {
-		return fail(unix.ENODEV)
-	}
 	length := c.int(4)
 	if length < 0 || length > maxOption {
 		return fail(unix.EINVAL)
@@ -50,18 +47,6 @@ func (c *call) setsockopt() reply {
 	}
 	sur.options[opt] = val
 	return value(0)
-}
-
-// joinsGroup says whether an option joins a multicast group: there is no
-// interface that could.
-func joinsGroup(opt sockopt) bool {
-	const groupReq, groupSourceReq = 42, 46 // MCAST_JOIN_GROUP, MCAST_JOIN_SOURCE_GROUP
-	switch opt {
-	case sockopt{unix.SOL_IP, unix.IP_ADD_MEMBERSHIP}, sockopt{unix.SOL_IP, unix.IP_ADD_SOURCE_MEMBERSHIP},
-		sockopt{unix.SOL_IPV6, unix.IPV6_JOIN_GROUP}, sockopt{unix.SOL_IPV6, unix.IPV6_JOIN_ANYCAST}:
-		return true
-	}
-	return (opt.level == unix.SOL_IP || opt.level == unix.SOL_IPV6) && (opt.name == groupReq || opt.name == groupSourceReq)
 }
 
 // getsockopt answers for surrogates; the rest is continued, as setsockopt is.

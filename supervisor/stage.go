@@ -28,6 +28,9 @@ type plan struct {
 	DropCaps bool
 	// CloseFiles asks for closeKernelFiles.
 	CloseFiles bool
+	// Trust is the folder of the session's certificates: the launcher removes
+	// it, as the supervisor may be killed before it can.
+	Trust rawString
 }
 
 // rawString is a string of any bytes but NUL, as execve(2) takes it. JSON alone

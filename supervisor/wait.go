@@ -131,5 +131,5 @@ func (s *Session) end(status exitStatus) {
 	if status.Signaled() {
 		end.Signal = unix.SignalName(status.Signal())
 	}
-	_ = s.record(&audit.Record{Event: audit.SessionEnd, End: end}) // the last: nothing depends on it
+	s.recordEnd(end)
 }
