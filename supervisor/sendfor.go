@@ -144,18 +144,20 @@ func (c *call) copyControl(o *outbound) (files []int, err error) {
 // maxRights is SCM_MAX_FD, <net/scm.h>: so many descriptors a message holds.
 const maxRights = 253
 
-// copyRights duplicates the descriptors that a message passes.
+// copyRights duplicates the descriptors that a message passes. Where
+// descriptors can't be duplicated, only sockets that the supervisor keeps a
+// duplicate of can be passed.
 func (c *call) copyRights(message *unix.SocketControlMessage, files []int) ([]int, error) {
 	fds, err := unix.ParseUnixRights(message)
 	if err != nil || len(files)+len(fds) > maxRights {
 		return files, unix.EINVAL
 	}
-	getfd, ok := c.s.finder.(*getfdFinder)
-	if !ok {
-		return files, unix.EACCES
-	}
 	for _, fd := range fds {
-		dup, err := getfd.duplicate(c.tid(), int32(fd))
+		dup, err := c.s.finder.duplicate(c.tid(), int32(fd))
+		if err == unix.EACCES || err == unix.ENOTSOCK {
+			c.s.refusedWith(c, unix.EACCES)
+			return files, unix.EACCES
+		}
 		if err != nil {
 			return files, err
 		}

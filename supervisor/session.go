@@ -132,7 +132,7 @@ func (s *Session) start(l *Launcher, cfg Config, dir string) error {
 	if m.getfd == nil {
 		s.finder = newGetfdFinder()
 	} else {
-		s.finder = newHeldFinder()
+		s.finder = newHeldFinder(s.procs.within)
 	}
 	env, err := s.openProxy(cfg, dir)
 	if err != nil {
