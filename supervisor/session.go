@@ -46,8 +46,9 @@ type Session struct {
 
 	ctx    context.Context
 	cancel context.CancelFunc
-	root   bool   // the supervisor's effective user is root
-	mounts string // the mount namespace of the session, by its link in /proc
+	root   bool          // the supervisor's effective user is root
+	mounts string        // the mount namespace of the session, by its link in /proc
+	began  unix.Timespec // by fileClock; set before the agent runs
 
 	handlers   map[int32]handler // not written to after start-up
 	listener   *seccomp.Listener
@@ -164,6 +165,9 @@ func (s *Session) start(l *Launcher, cfg Config, dir string) error {
 	}
 	s.procs.launcher = l.pid
 	s.mounts = sessionMounts(l.pid)
+	if s.began, err = fileClock(); err != nil {
+		return fmt.Errorf("read clock: %w", err)
+	}
 	if err := s.recordStart(cfg, guards); err != nil {
 		s.flows.close()
 		return fmt.Errorf("write audit log: %w", err)

@@ -323,14 +323,7 @@ func (c *call) allowedUnix(k *socket, addr sockaddr) (*unixTarget, reply) {
 		}
 		return target, reply{}
 	}
-	v := policies.Decision{Reason: "other-view"} // a mount namespace shows any file under any path
-	if !target.other {
-		v = c.s.policy.Decide(policies.Request{Protocol: policies.Unix, Path: target.shown, Process: c.process().policy})
-	}
-	rec := &audit.Record{
-		Event: audit.Connect, ID: audit.NewID(), Decision: audit.Deny, Rule: v.Rule, RuleAt: v.RuleAt, Reason: v.Reason,
-		Protocol: "unix", Path: target.shown, Process: &c.process().record,
-	}
+	v, rec := c.judgeUnix(k, target)
 	if v.Allowed {
 		rec.Decision = audit.Allow
 	}
@@ -343,6 +336,42 @@ func (c *call) allowedUnix(k *socket, addr sockaddr) (*unixTarget, reply) {
 		return nil, fail(unix.EACCES)
 	}
 	return target, reply{}
+}
+
+// judgeUnix asks the policy about a peer outside, and makes the record.
+func (c *call) judgeUnix(k *socket, t *unixTarget) (policies.Decision, *audit.Record) {
+	ask := func(path string) policies.Decision {
+		return c.s.policy.Decide(policies.Request{Protocol: policies.Unix, Path: path, Process: c.process().policy})
+	}
+	rec := &audit.Record{
+		Event: audit.Connect, ID: audit.NewID(), Decision: audit.Deny, Protocol: "unix", Path: t.shown, Process: &c.process().record,
+	}
+	v := policies.Decision{Reason: "other-view"} // a mount namespace shows any file under any path
+	if !t.other {
+		v = ask(t.shown)
+	}
+	if v.Allowed && t.file != nil {
+		bound, ok := c.staysNamed(k, t, func(path string) bool { return ask(path).Allowed })
+		if !ok {
+			v = policies.Decision{Reason: "other-name"}
+			rec.Message = fmt.Sprintf("bound as %q, and now %q", bound, t.shown)
+			if filepath.IsAbs(bound) {
+				rec.Path = bound // which a rule can allow
+			}
+		}
+	}
+	rec.Rule, rec.RuleAt, rec.Reason = v.Rule, v.RuleAt, v.Reason
+	return v, rec
+}
+
+// staysNamed says whether a socket is the one that a rule means by its path; if
+// not, by which name it was bound, where that is known.
+func (c *call) staysNamed(k *socket, t *unixTarget, allowed func(path string) bool) (bound string, ok bool) {
+	n, err := c.s.examineNamed(t.file, t.shown, k.typ)
+	if err != nil {
+		return "", false
+	}
+	return n.stays(allowed)
 }
 
 // breaksLine says whether the name would show in the table that abstractHolders
