@@ -42,6 +42,10 @@ abstract hello
 abstract closed ConnectionRefusedError
 abstract with NUL hello
 abstract with NUL closed ConnectionRefusedError
+to-fd hello hello NotADirectoryError
+to-cwd hello hello NotADirectoryError
+to-root hello hello NotADirectoryError
+to-link hello hello NotADirectoryError
 mode 700
 sendto sendmsg
 pair

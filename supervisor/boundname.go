@@ -150,7 +150,6 @@ func (n *namedSocket) bound(name string) bool {
 // followOld resolves a folder's path by symbolic links that the agent can't have
 // made.
 func (n *namedSocket) followOld(dir string) (string, error) {
-	const most = 40 // MAXSYMLINKS, <linux/namei.h>
 	done, rest := "/", strings.Split(dir, "/")
 	for links := 0; len(rest) > 0; {
 		next := path.Join(done, rest[0])
@@ -165,7 +164,7 @@ func (n *namedSocket) followOld(dir string) (string, error) {
 		case err != nil:
 			return "", err
 		}
-		if links++; links > most {
+		if links++; links > maxLinks {
 			return "", unix.ELOOP
 		}
 		if path.IsAbs(target) {

@@ -211,87 +211,6 @@ func pathSockaddr(path string) sockaddr {
 	return append(append(a, path...), 0)
 }
 
-// openInView opens a path as the calling thread would find it: below its own
-// root and, where it is relative, from its own working directory.
-func (c *call) openInView(path string) (*os.File, error) {
-	v, err := c.viewOf(path)
-	if err != nil {
-		return nil, err
-	}
-	defer v.dir.Close()
-	return v.open(v.path, 0)
-}
-
-// view is how a path of the calling thread's is resolved.
-type view struct {
-	dir  *os.File // where it begins
-	path string
-	how  uint64 // of openat2(2)
-	same bool   // the supervisor finds the same files under the same names
-}
-
-// viewOf returns where a path of the calling thread's begins; the caller closes
-// the directory.
-func (c *call) viewOf(path string) (view, error) {
-	proc := "/proc/" + strconv.Itoa(c.tid())
-	root, err := openDir(proc + "/root")
-	if err != nil {
-		return view{}, unix.EACCES
-	}
-	v := view{dir: root, path: c.ownProc(path), same: c.sameView(root)}
-	switch {
-	case !filepath.IsAbs(path):
-		root.Close()
-		if v.dir, err = openDir(proc + "/cwd"); err != nil {
-			return view{}, unix.EACCES
-		}
-	case !v.same:
-		v.how = unix.RESOLVE_IN_ROOT
-	}
-	if !c.valid() {
-		v.dir.Close()
-		return view{}, unix.EINTR
-	}
-	return v, nil
-}
-
-// open opens a path of the view's, with further flags.
-func (v view) open(path string, flags uint64) (*os.File, error) {
-	fd, err := unix.Openat2(int(v.dir.Fd()), path, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC | flags, Resolve: v.how})
-	if err != nil {
-		return nil, err
-	}
-	return os.NewFile(uintptr(fd), path), nil
-}
-
-func openDir(path string) (*os.File, error) {
-	return os.OpenFile(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-}
-
-// ownProc makes a path that begins with the caller's own directory in /proc
-// mean that of the caller, and not of the supervisor who resolves it.
-func (c *call) ownProc(path string) string {
-	tid := strconv.Itoa(c.tid())
-	if rest, ok := strings.CutPrefix(path, "/proc/self/"); ok {
-		return "/proc/" + tid + "/" + rest
-	}
-	if rest, ok := strings.CutPrefix(path, "/proc/thread-self/"); ok {
-		return "/proc/" + tid + "/task/" + tid + "/" + rest
-	}
-	return path
-}
-
-// sameView says whether the calling thread's root directory and its mounts are
-// those of the session's own: the supervisor then finds the same files.
-func (c *call) sameView(root *os.File) bool {
-	var a, b unix.Stat_t
-	if unix.Fstat(int(root.Fd()), &a) != nil || unix.Stat("/", &b) != nil || a.Dev != b.Dev || a.Ino != b.Ino {
-		return false
-	}
-	its, err := os.Readlink("/proc/" + strconv.Itoa(c.tid()) + "/ns/mnt")
-	return err == nil && its == c.s.mounts
-}
-
 func (c *call) connectUnix(k *socket, addr sockaddr) reply {
 	if addr.family() == unix.AF_UNSPEC && len(addr) >= 2 {
 		return result(0, seccomp.Connect(k.fd, addr))
@@ -460,28 +379,19 @@ func (c *call) bindable(path string) (string, *os.File, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	defer v.dir.Close()
-	if v.same {
-		full := v.path
-		if !filepath.IsAbs(full) {
-			cwd, err := os.Readlink(fdPath(v.dir.Fd()))
-			if err != nil {
-				return "", nil, unix.EACCES
-			}
-			full = cwd + "/" + full
-		}
-		if len(full) < maxSunLen-sunPath {
-			return full, nil, nil
-		}
+	defer v.close()
+	slash := strings.LastIndexByte(path, '/') // not filepath.Dir, which takes ".." by its letters
+	above, base := "./"+path[:slash+1], path[slash+1:]
+	if filepath.IsAbs(path) {
+		above = path[:slash+1]
 	}
-	slash := strings.LastIndexByte(v.path, '/') // not filepath.Dir, which takes ".." by its letters
-	above, base := "./"+v.path[:slash+1], v.path[slash+1:]
-	if filepath.IsAbs(v.path) {
-		above = v.path[:slash+1]
-	}
-	parent, err := v.open(above, unix.O_DIRECTORY)
+	parent, plain, err := v.open(above, unix.O_DIRECTORY)
 	if err != nil {
 		return "", nil, err
+	}
+	if full, err := v.absolute(path); err == nil && plain && v.same && len(full) < maxSunLen-sunPath {
+		parent.Close()
+		return full, nil, nil
 	}
 	return fdPath(parent.Fd()) + "/" + base, parent, nil
 }
