@@ -31,10 +31,10 @@ func listenAt(t *testing.T, typ int, name string) {
 }
 
 // must fails a test that can't be set up.
-func must(t *testing.T, err error) {
-	t.Helper()
+func must(tb testing.TB, err error) {
+	tb.Helper()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 

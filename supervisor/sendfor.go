@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"encoding/binary"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -115,11 +116,14 @@ func (c *call) copyControl(o *outbound) (files []int, err error) {
 		}
 		switch messages[i].Header.Type {
 		case unix.SCM_RIGHTS:
-			if files, err = c.copyRights(&messages[i], files); err != nil {
+			if files, err = c.copyRights(messages[i].Data, files); err != nil {
 				return files, err
 			}
 		case unix.SCM_CREDENTIALS:
-			// The kernel tells those of who sends; others can't be claimed.
+			// Those of who sends are told (see sendAs); others can't be claimed.
+			if len(messages[i].Data) != unix.SizeofUcred {
+				return files, unix.EINVAL
+			}
 		default:
 			return files, unix.EINVAL
 		}
@@ -136,13 +140,17 @@ const maxRights = 253
 // copyRights duplicates the descriptors that a message passes. Where
 // descriptors can't be duplicated, only sockets that the supervisor keeps a
 // duplicate of can be passed.
-func (c *call) copyRights(message *unix.SocketControlMessage, files []int) ([]int, error) {
-	fds, err := unix.ParseUnixRights(message)
-	if err != nil || len(files)+len(fds) > maxRights {
+//
+// What does not make up a number at the end is ignored, as by the kernel;
+// unix.ParseUnixRights would panic.
+func (c *call) copyRights(data []byte, files []int) ([]int, error) {
+	const size = 4 // of an int
+	if len(files)+len(data)/size > maxRights {
 		return files, unix.EINVAL
 	}
-	for _, fd := range fds {
-		dup, err := c.s.finder.duplicate(c.tid(), int32(fd))
+	for ; len(data) >= size; data = data[size:] {
+		fd := int32(binary.NativeEndian.Uint32(data))
+		dup, err := c.s.finder.duplicate(c.tid(), fd)
 		if err == unix.EACCES || err == unix.ENOTSOCK {
 			c.s.refusedWith(c, unix.EACCES)
 			return files, unix.EACCES
