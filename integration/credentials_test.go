@@ -8,9 +8,9 @@ import (
 )
 
 // TestUnixCredentials shows whom receivers are told where the supervisor sends,
-// connects and listens for the agent: the right user always. The right process
-// only for what is sent natively and, where the supervisor is root, for what
-// root sends.
+// connects and listens for the agent. The user is right always; the process of
+// who connects within the session, and of who sends natively or, where the
+// supervisor is root, as root. Else it is the supervisor.
 func TestUnixCredentials(t *testing.T) {
 	const (
 		own   = "own process, own user\n"
@@ -23,7 +23,7 @@ func TestUnixCredentials(t *testing.T) {
 		}
 		return all.String()
 	}
-	const made = "connects: " + other + "listens: " + other
+	const made = "connects: " + own + "listens: " + other
 	want := map[mode]string{
 		asUser: sends(other) + made,
 		asRoot: sends(own) + made + sends(other) + made,

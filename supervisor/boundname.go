@@ -1,11 +1,9 @@
 package supervisor
 
 import (
-	"bytes"
 	"errors"
 	"os"
 	"path"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -145,94 +143,4 @@ func (n *namedSocket) bound(name string) bool {
 	}
 	base, have := path.Base(name), path.Base(n.shown)
 	return base == have || strings.Contains(base, have) && n.unchanged()
-}
-
-// followOld resolves a folder's path by symbolic links that the agent can't have
-// made.
-func (n *namedSocket) followOld(dir string) (string, error) {
-	done, rest := "/", strings.Split(dir, "/")
-	for links := 0; len(rest) > 0; {
-		next := path.Join(done, rest[0])
-		if rest = rest[1:]; next == done {
-			continue
-		}
-		target, err := n.oldLink(next)
-		switch {
-		case err == unix.EINVAL: // no link
-			done = next
-			continue
-		case err != nil:
-			return "", err
-		}
-		if links++; links > maxLinks {
-			return "", unix.ELOOP
-		}
-		if path.IsAbs(target) {
-			done = "/"
-		}
-		rest = append(strings.Split(target, "/"), rest...)
-	}
-	return done, nil
-}
-
-// oldLink reads a symbolic link. It is EINVAL for what is none, as with
-// readlink(2), and EPERM where the agent may have made it.
-func (n *namedSocket) oldLink(name string) (string, error) {
-	fd, err := unix.Open(name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	if err == unix.ENOENT {
-		return "", unix.EINVAL // gone: its name is as good as ever
-	}
-	if err != nil {
-		return "", err
-	}
-	defer unix.Close(fd)
-	var st unix.Statx_t
-	if err := unix.Statx(fd, "", unix.AT_EMPTY_PATH, unix.STATX_TYPE|unix.STATX_CTIME|unix.STATX_UID, &st); err != nil {
-		return "", err
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFLNK {
-		return "", unix.EINVAL
-	}
-	if !before(st.Ctime, n.since) || !n.root && int(st.Uid) == os.Geteuid() {
-		return "", unix.EPERM
-	}
-	target := make([]byte, unix.PathMax)
-	size, err := unix.Readlinkat(fd, "", target)
-	if err != nil {
-		return "", err
-	}
-	return string(target[:size]), nil
-}
-
-// deviceOf is the device of the file system that a file is on. It is not always
-// what stat(2) says (btrfs, overlayfs): proc_pid_mountinfo(5) tells it.
-func deviceOf(file *os.File) (dev uint32, known bool) {
-	info, err := os.ReadFile("/proc/self/fdinfo/" + strconv.Itoa(int(file.Fd())))
-	if err != nil {
-		return 0, false
-	}
-	_, after, _ := bytes.Cut(info, []byte("mnt_id:"))
-	id, _, _ := bytes.Cut(after, []byte("\n"))
-	mounts, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		return 0, false
-	}
-	return mountDevice(string(mounts), string(bytes.TrimSpace(id)))
-}
-
-// mountDevice finds a mount's device, in the kernel's own form
-// (include/linux/kdev_t.h).
-func mountDevice(mountinfo, id string) (dev uint32, known bool) {
-	const idField, devField, minorBits = 0, 2, 20
-	for line := range strings.Lines(mountinfo) {
-		fields := strings.Fields(line)
-		if len(fields) <= devField || fields[idField] != id {
-			continue
-		}
-		first, second, _ := strings.Cut(fields[devField], ":")
-		major, err := strconv.ParseUint(first, 10, 12)
-		minor, err2 := strconv.ParseUint(second, 10, minorBits)
-		return uint32(major<<minorBits | minor), err == nil && err2 == nil
-	}
-	return 0, false
 }

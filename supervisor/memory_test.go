@@ -40,7 +40,7 @@ func TestNames(t *testing.T) {
 }
 
 func TestPeersBounded(t *testing.T) {
-	p := newPeers()
+	p := newPeers[sockaddr]()
 	for i := range 2 * maxPeers {
 		p.remember(inode(i), sockaddr{byte(i)})
 		p.remember(inode(i), sockaddr{byte(i), 1})

@@ -8,22 +8,23 @@ import (
 	"boundary/seccomp"
 )
 
-// peers remembers which address an agent dialled on a socket, so that
-// getpeername says that and not the proxy's. The newest few thousand are kept.
-type peers struct {
+// peers remembers what is to be said of a socket's peer: which address an agent
+// dialled, so that getpeername says that and not the proxy's, or who connected.
+// The newest few thousand are kept.
+type peers[V any] struct {
 	mu    sync.Mutex
-	shown map[inode]sockaddr // guarded by mu
-	order []inode            // guarded by mu: a ring of the keys, oldest at next
-	next  int                // guarded by mu
+	shown map[inode]V // guarded by mu
+	order []inode     // guarded by mu: a ring of the keys, oldest at next
+	next  int         // guarded by mu
 }
 
 const maxPeers = 16384
 
-func newPeers() *peers {
-	return &peers{shown: map[inode]sockaddr{}, order: make([]inode, 0, 64)}
+func newPeers[V any]() *peers[V] {
+	return &peers[V]{shown: map[inode]V{}, order: make([]inode, 0, 64)}
 }
 
-func (p *peers) remember(ino inode, addr sockaddr) {
+func (p *peers[V]) remember(ino inode, addr V) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if _, again := p.shown[ino]; again {
@@ -40,13 +41,13 @@ func (p *peers) remember(ino inode, addr sockaddr) {
 	p.shown[ino] = addr
 }
 
-func (p *peers) forget(ino inode) {
+func (p *peers[V]) forget(ino inode) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.shown, ino)
 }
 
-func (p *peers) of(ino inode) (sockaddr, bool) {
+func (p *peers[V]) of(ino inode) (V, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	a, ok := p.shown[ino]

@@ -58,7 +58,8 @@ type Session struct {
 	names      *names
 	resolver   *resolver
 	proxy      *tlsproxy.Proxy
-	peers      *peers
+	peers      *peers[sockaddr]
+	connectors *peers[unix.Ucred] // who connected a unix socket to one of the session's
 	repeats    *repeats
 	listeners  *listeners
 	surrogates *surrogates
@@ -80,7 +81,7 @@ var ErrGuardMissing = errors.New("a required guard is missing")
 func Run(l *Launcher, cfg Config) (int, error) {
 	s := &Session{
 		policy: cfg.Policy, audit: cfg.Audit, terminal: cfg.Terminal, log: cfg.Log, root: os.Geteuid() == 0,
-		handlers: newHandlers(), procs: newProcesses(), names: newNames(), peers: newPeers(), repeats: newRepeats(),
+		handlers: newHandlers(), procs: newProcesses(), names: newNames(), peers: newPeers[sockaddr](), connectors: newPeers[unix.Ucred](), repeats: newRepeats(),
 		listeners: newListeners(), surrogates: newSurrogates(), sources: newSources(), unixNames: newUnixNames(), broken: make(chan error, 1),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())

@@ -9,18 +9,26 @@ import (
 
 // Constants of sock_diag(7) and netlink(7).
 const (
-	sockDiagByFamily   = 20
-	netlinkHeaderSize  = 16
-	netlinkReadSize    = 32 << 10
-	netlinkMsgDone     = 3
-	netlinkMsgError    = 2
-	netlinkDumpRequest = unix.NLM_F_REQUEST | unix.NLM_F_DUMP
+	sockDiagByFamily  = 20
+	netlinkHeaderSize = 16
+	netlinkReadSize   = 32 << 10
+	netlinkMsgDone    = 3
+	netlinkMsgError   = 2
 )
 
 // dumpSockets asks the kernel (sock_diag(7)) for the sockets of the
 // supervisor's network namespace that a request describes, and gives each
 // answer to a function.
 func dumpSockets(request []byte, each func(msg []byte)) error {
+	return askSockDiag(request, unix.NLM_F_REQUEST|unix.NLM_F_DUMP, each)
+}
+
+// oneSocket asks for the one socket that a request describes exactly.
+func oneSocket(request []byte, take func(msg []byte)) error {
+	return askSockDiag(request, unix.NLM_F_REQUEST, take)
+}
+
+func askSockDiag(request []byte, flags uint16, each func(msg []byte)) error {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
 	if err != nil {
 		return fmt.Errorf("open sock_diag: %w", err)
@@ -29,7 +37,7 @@ func dumpSockets(request []byte, each func(msg []byte)) error {
 	header := make([]byte, netlinkHeaderSize)
 	binary.NativeEndian.PutUint32(header, uint32(len(header)+len(request)))
 	binary.NativeEndian.PutUint16(header[4:], sockDiagByFamily)
-	binary.NativeEndian.PutUint16(header[6:], netlinkDumpRequest)
+	binary.NativeEndian.PutUint16(header[6:], flags)
 	if err := unix.Sendto(fd, append(header, request...), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return fmt.Errorf("ask sock_diag: %w", err)
 	}
@@ -42,7 +50,8 @@ func dumpSockets(request []byte, each func(msg []byte)) error {
 		if err != nil {
 			return fmt.Errorf("read sock_diag: %w", err)
 		}
-		if done, err := splitNetlink(buf[:n], each); done || err != nil {
+		done, err := splitNetlink(buf[:n], each)
+		if done || err != nil || flags&unix.NLM_F_DUMP == 0 {
 			return err
 		}
 	}

@@ -12,11 +12,15 @@ const (
 	unixDiagReqSize   = 24 // struct unix_diag_req
 	unixDiagMsgSize   = 16 // struct unix_diag_msg
 	unixDiagStates    = 4
+	unixDiagInode     = 8
 	unixDiagShow      = 12
+	unixDiagCookie    = 16
 	unixDiagShowNames = 1 // UDIAG_SHOW_NAME
 	unixDiagShowFiles = 2 // UDIAG_SHOW_VFS
+	unixDiagShowPeer  = 4 // UDIAG_SHOW_PEER
 	unixDiagName      = 0
 	unixDiagVFS       = 1 // struct unix_diag_vfs: inode, device
+	unixDiagPeer      = 2 // the other socket's inode
 	attributeHeader   = 4 // struct nlattr: length, type
 	tcpEstablished    = 1
 	tcpClose          = 7
@@ -61,27 +65,47 @@ func parseBound(msg []byte) (b boundSocket, ok bool) {
 	if b.typ != unix.SOCK_DGRAM && msg[stateAt] != tcpListenState {
 		return b, false
 	}
-	attrs := msg[unixDiagMsgSize:]
-	for len(attrs) >= attributeHeader {
-		size := int(binary.NativeEndian.Uint16(attrs))
-		if size < attributeHeader || size > len(attrs) {
-			break
-		}
-		value := attrs[attributeHeader:size]
-		switch binary.NativeEndian.Uint16(attrs[2:]) {
-		case unixDiagName:
+	eachAttribute(msg[unixDiagMsgSize:], func(typ uint16, value []byte) {
+		switch {
+		case typ == unixDiagName:
 			b.name = string(value)
-		case unixDiagVFS:
-			if len(value) >= 8 {
-				b.file = diagFile{ino: binary.NativeEndian.Uint32(value), dev: binary.NativeEndian.Uint32(value[4:])}
-				b.path = true
-			}
+		case typ == unixDiagVFS && len(value) >= 8:
+			b.file = diagFile{ino: binary.NativeEndian.Uint32(value), dev: binary.NativeEndian.Uint32(value[4:])}
+			b.path = true
 		}
-		attrs = attrs[min(len(attrs), (size+3)&^3):]
-	}
+	})
 	if b.path { // what lies behind the end of a path is not of it
 		before, _, _ := bytes.Cut([]byte(b.name), []byte{0})
 		b.name = string(before)
 	}
 	return b, b.name != ""
+}
+
+// eachAttribute takes struct nlattr after struct nlattr.
+func eachAttribute(attrs []byte, take func(typ uint16, value []byte)) {
+	for len(attrs) >= attributeHeader {
+		size := int(binary.NativeEndian.Uint16(attrs))
+		if size < attributeHeader || size > len(attrs) {
+			return
+		}
+		take(binary.NativeEndian.Uint16(attrs[2:]), attrs[attributeHeader:size])
+		attrs = attrs[min(len(attrs), (size+3)&^3):]
+	}
+}
+
+// unixPeer asks the kernel for the socket to which a unix socket is connected.
+func unixPeer(ino inode) (peer inode, err error) {
+	req := make([]byte, unixDiagReqSize)
+	req[0] = unix.AF_UNIX
+	binary.NativeEndian.PutUint32(req[unixDiagInode:], uint32(ino))
+	binary.NativeEndian.PutUint32(req[unixDiagShow:], unixDiagShowPeer)
+	binary.NativeEndian.PutUint64(req[unixDiagCookie:], ^uint64(0)) // INET_DIAG_NOCOOKIE
+	err = oneSocket(req, func(msg []byte) {
+		eachAttribute(msg[min(len(msg), unixDiagMsgSize):], func(typ uint16, value []byte) {
+			if typ == unixDiagPeer && len(value) >= 4 {
+				peer = inode(binary.NativeEndian.Uint32(value))
+			}
+		})
+	})
+	return peer, err
 }
