@@ -70,7 +70,6 @@ var unfinished = []string{"host/clock"}
 
 // open are the attempts that are known to get out, and why.
 var open = map[string]string{
-	"unix/rename-allowed":     "a socket's path is judged by the name that it has now, and a user may rename what is his",
 	"process/oom":             procFiles,
 	"process/oom-old":         procFiles,
 	"process/coredump-filter": procFiles,

@@ -18,7 +18,7 @@ func nameAttempts() []Attempt {
 			return askStream(g, packed(question(g, dns.TypeA)))
 		}},
 		{Name: "name/trailing", Does: "ask for an allowed name, with bytes behind the query", Needs: []Need{NeedNames}, Try: func(g *Ground) error {
-			return sendDatagram(g.Nameserver, append(packed(allowedQuestion(g)), g.Token...))
+			return sendDatagram(g.Nameserver, append(packed(allowedQuery(g)), g.Token...))
 		}},
 		{Name: "name/mdns", Does: "ask the network by mDNS", Needs: []Need{NeedOuter}, Try: func(g *Ground) error {
 			return sendDatagram(netip.MustParseAddrPort("224.0.0.251:5353"), packed(questionFor(g.Token+".local.", dns.TypeA)))
@@ -49,23 +49,23 @@ func nameAttempts() []Attempt {
 	for name, query := range map[string]func(g *Ground) *dns.Msg{
 		"below-allowed": func(g *Ground) *dns.Msg { return questionFor(g.Token+"."+g.AllowedName+".", dns.TypeA) },
 		"second-question": func(g *Ground) *dns.Msg {
-			m := allowedQuestion(g)
+			m := allowedQuery(g)
 			m.Question = append(m.Question, question(g, dns.TypeA).Question...)
 			return m
 		},
 		"edns-option": func(g *Ground) *dns.Msg {
-			m := allowedQuestion(g)
+			m := allowedQuery(g)
 			m.SetEdns0(1232, false)
 			m.IsEdns0().Option = append(m.IsEdns0().Option, &dns.EDNS0_LOCAL{Code: 65001, Data: []byte(g.Token)})
 			return m
 		},
 		"additional": func(g *Ground) *dns.Msg {
-			m := allowedQuestion(g)
+			m := allowedQuery(g)
 			m.Extra = append(m.Extra, text(g))
 			return m
 		},
 		"authority": func(g *Ground) *dns.Msg {
-			m := allowedQuestion(g)
+			m := allowedQuery(g)
 			m.Ns = append(m.Ns, text(g))
 			return m
 		},
@@ -101,6 +101,9 @@ func nameAttempts() []Attempt {
 
 // question asks for the token's name in a zone that no rule allows.
 func question(g *Ground, kind uint16) *dns.Msg { return questionFor(g.Token+"."+g.Domain+".", kind) }
+
+// allowedQuery asks for the name that a rule allows.
+func allowedQuery(g *Ground) *dns.Msg { return questionFor(g.AllowedName+".", dns.TypeA) }
 
 func questionFor(name string, kind uint16) *dns.Msg {
 	m := new(dns.Msg)

@@ -24,7 +24,7 @@ func nameCarrierAttempts() []Attempt {
 	outer, six := []Need{NeedOuter}, []Need{NeedOuter, NeedIPv6}
 	return []Attempt{
 		{Name: "name/tcp-pipelined", Does: "ask for an allowed name and another at once, by TCP", Try: func(g *Ground) error {
-			return sendStream(g.Nameserver, append(framed(packed(allowedQuestion(g))), framed(ask(g))...))
+			return sendStream(g.Nameserver, append(framed(packed(allowedQuery(g))), framed(ask(g))...))
 		}},
 		{Name: "name/stub", Does: "ask the resolver of the machine on loopback", Try: func(g *Ground) error { return sendDatagram(stub, ask(g)) }},
 		{Name: "name/stub-tcp", Does: "ask the resolver of the machine on loopback, by TCP", Try: func(g *Ground) error { return sendStream(stub, framed(ask(g))) }},

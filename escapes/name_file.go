@@ -47,7 +47,7 @@ func askForPage(g *Ground) error {
 	err := dialNamed(g.AllowedName, 80, page)
 	asked, _, failed := (&dns.Client{Timeout: time.Second}).Exchange(questionFor(g.AllowedName+".", dns.TypeMX), g.Nameserver.String())
 	if failed == nil {
-		asked, _, failed = (&dns.Client{Timeout: time.Second}).Exchange(allowedQuestion(g), g.Nameserver.String())
+		asked, _, failed = (&dns.Client{Timeout: time.Second}).Exchange(allowedQuery(g), g.Nameserver.String())
 	}
 	if failed != nil {
 		return errors.Join(err, failed)

@@ -113,7 +113,7 @@ func optionMessages() []dnsMessage {
 // 1035 §4.1.4).
 func pointerQuery(g *Ground) []byte {
 	const head = 12
-	b := packed(allowedQuestion(g))[:head]
+	b := packed(allowedQuery(g))[:head]
 	b = append(b, 0xc0, head+2+4, 0, byte(dns.TypeMX), 0, dns.ClassINET)
 	for _, label := range []string{g.Token, "denied", "test"} {
 		b = append(append(b, byte(len(label))), label...)

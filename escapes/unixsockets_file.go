@@ -26,6 +26,68 @@ func unixFileAttempts() []Attempt {
 			}
 			return dialUnix(g, unix.SOCK_STREAM, pathSockaddr(allowed))
 		}},
+		{Name: "unix/rename-dgram-allowed", Does: "move somebody's datagram socket to an allowed path and send to it", Try: func(g *Ground) error {
+			path, allowed := g.mine("r"), filepath.Join(g.Unix.AllowedDir, g.Token)
+			if _, err := g.order(order{Network: "unixgram", Address: path}); err != nil {
+				return err
+			}
+			if err := os.Rename(path, allowed); err != nil {
+				return err
+			}
+			l, err := newLocal(unix.SOCK_DGRAM)
+			if err != nil {
+				return err
+			}
+			return l.sendto(g.Token, pathSockaddr(allowed))
+		}},
+		{Name: "unix/rename-link-allowed", Does: "move somebody's socket by a link and the removal of its name", Try: func(g *Ground) error {
+			path, allowed := g.mine("r"), filepath.Join(g.Unix.AllowedDir, g.Token)
+			if _, err := g.order(order{Network: "unix", Address: path}); err != nil {
+				return err
+			}
+			if err := os.Link(path, allowed); err != nil {
+				return err
+			}
+			if err := os.Remove(path); err != nil {
+				return err
+			}
+			return dialUnix(g, unix.SOCK_STREAM, pathSockaddr(allowed))
+		}},
+		{Name: "unix/rename-directory", Does: "put the folder of somebody's socket in the place of an allowed one", Try: func(g *Ground) error {
+			dir, aside := g.mine("d"), g.mine("a")
+			if _, err := orderIn(g, dir); err != nil {
+				return err
+			}
+			if err := os.Rename(g.Unix.AllowedDir, aside); err != nil {
+				return err
+			}
+			if err := os.Rename(dir, g.Unix.AllowedDir); err != nil {
+				return err
+			}
+			defer func() { // for the attempts that follow
+				_ = os.Rename(g.Unix.AllowedDir, dir)
+				_ = os.Rename(aside, g.Unix.AllowedDir)
+			}()
+			return dialUnix(g, unix.SOCK_STREAM, pathSockaddr(filepath.Join(g.Unix.AllowedDir, "s")))
+		}},
+		{Name: "unix/rename-link-back", Does: "move somebody's socket to an allowed path, and have its old path lead there", Try: func(g *Ground) error {
+			dir, allowed := g.mine("d"), filepath.Join(g.Unix.AllowedDir, "s")
+			path, err := orderIn(g, dir)
+			if err != nil {
+				return err
+			}
+			if err := os.Rename(path, allowed); err != nil {
+				return err
+			}
+			defer os.Remove(allowed)
+			if err := os.Remove(dir); err != nil {
+				return err
+			}
+			if err := os.Symlink(g.Unix.AllowedDir, dir); err != nil {
+				return err
+			}
+			return dialUnix(g, unix.SOCK_STREAM, pathSockaddr(allowed))
+		}},
 		{Name: "unix/rename-over-own", Does: "move a link to somebody's socket over the path of an own one", Try: func(g *Ground) error {
 			path := g.mine("o")
 			if _, err := listenUnix(unix.SOCK_STREAM, pathSockaddr(path)); err != nil {
@@ -70,6 +132,17 @@ func unixFileAttempts() []Attempt {
 			return dialUnix(g, unix.SOCK_STREAM, pathSockaddr("/proc/self/fd/"+decimal(fd)))
 		}},
 	}
+}
+
+// orderIn has somebody listen on a socket "s" in a new folder of the attempt's
+// user.
+func orderIn(g *Ground, dir string) (string, error) {
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "s")
+	_, err := g.order(order{Network: "unix", Address: path})
+	return path, err
 }
 
 func linkAndDial(g *Ground, path string) error {

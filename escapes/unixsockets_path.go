@@ -87,6 +87,26 @@ var unixPaths = []struct {
 		fd, err := unix.Open(filepath.Dir(g.Unix.Stream), unix.O_PATH|unix.O_CLOEXEC, 0)
 		return fmt.Sprintf("/proc/%d/task/%d/fd/%d/%s", os.Getpid(), os.Getpid(), fd, filepath.Base(g.Unix.Stream)), err
 	}},
+	{"unix/link-proc-fd", "connect to a symbolic link to /proc/self/fd/N, a descriptor of the socket's file", func(g *Ground) (string, error) {
+		fd, err := unix.Open(g.Unix.Stream, unix.O_PATH|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return "", err
+		}
+		return g.mine("p"), os.Symlink(fmt.Sprintf("/proc/self/fd/%d", fd), g.mine("p"))
+	}},
+	{"unix/link-proc-cwd", "connect through an allowed symbolic link to /proc/thread-self/cwd", func(g *Ground) (string, error) {
+		link := filepath.Join(g.Unix.AllowedDir, g.Token)
+		if err := os.Symlink("/proc/thread-self/cwd", link); err != nil {
+			return "", err
+		}
+		return link + "/" + filepath.Base(g.Unix.Stream), os.Chdir(filepath.Dir(g.Unix.Stream))
+	}},
+	{"unix/link-proc-root", "connect to a symbolic link to one that leads through /proc/self/root", func(g *Ground) (string, error) {
+		if err := os.Symlink("/proc/self/root"+g.Unix.Stream, g.mine("p")); err != nil {
+			return "", err
+		}
+		return g.mine("q"), os.Symlink(filepath.Base(g.mine("p")), g.mine("q"))
+	}},
 	{"unix/proc-other-root", "connect through /proc/PID/root of a process outside", func(g *Ground) (string, error) {
 		return fmt.Sprintf("/proc/%d/root%s", g.Victim.PID, g.Unix.Stream), nil
 	}},

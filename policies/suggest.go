@@ -76,12 +76,12 @@ func suggestedArguments(q *query, protocol Protocol, patterns []string) []argume
 	return args
 }
 
-// suggestedMethods names each method once. Where one has lower case, which a
-// rule can't name, it names none, and so the rule is about every method.
+// suggestedMethods names each method once. Where one is "*" or has lower case,
+// which a rule can't name, it names none, and so the rule is about every method.
 func suggestedMethods(q *query) []string {
 	var methods []string
 	for _, method := range q.methods[:q.nMethods] {
-		if method == "" || method != strings.ToUpper(method) {
+		if method == "" || method == "*" || method != strings.ToUpper(method) {
 			return nil
 		}
 		if !slices.Contains(methods, method) {

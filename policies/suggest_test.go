@@ -90,6 +90,7 @@ func FuzzSuggest(f *testing.F) {
 		f.Add("a.example", path, "GET", false)
 		f.Add("", path, "", true)
 	}
+	f.Add("a.example", "/", "*", false)
 	f.Fuzz(func(t *testing.T, host, path, method string, unix bool) {
 		req := Request{Protocol: HTTP, Host: host, Port: 443, Method: method, Path: path}
 		if unix {

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"bytes"
 	"maps"
 	"os"
 	"path/filepath"
@@ -19,6 +20,8 @@ import (
 // on duplicates of its own. A socket that it did not make (one end of a
 // socketpair, an accepted connection) is refused.
 type heldFinder struct {
+	within func(pid int) bool // is a process of the session
+
 	mu   sync.Mutex
 	held map[inode]*heldSocket // guarded by mu
 }
@@ -28,7 +31,9 @@ type heldSocket struct {
 	missing int // collections in a row that found no process with it
 }
 
-func newHeldFinder() *heldFinder { return &heldFinder{held: map[inode]*heldSocket{}} }
+func newHeldFinder(within func(pid int) bool) *heldFinder {
+	return &heldFinder{within: within, held: map[inode]*heldSocket{}}
+}
 
 // keep takes ownership of fd.
 func (f *heldFinder) keep(fd int) (inode, error) {
@@ -64,6 +69,14 @@ func (f *heldFinder) find(tid int, fd int32) (*socket, error) {
 	return &out, nil
 }
 
+func (f *heldFinder) duplicate(tid int, fd int32) (int, error) {
+	k, err := f.find(tid, fd)
+	if err != nil {
+		return -1, err
+	}
+	return k.fd, nil
+}
+
 // settled drops the duplicate: kept longer, it would hold back the FIN when
 // the agent closes, or keep a port that the agent gave up.
 func (f *heldFinder) settled(ino inode) {
@@ -77,8 +90,8 @@ func (f *heldFinder) settled(ino inode) {
 
 // collectAfter is in how many looks in a row no process must have a socket
 // before its duplicate is closed: nobody tells the supervisor that the agent
-// closed one which it never connected, and it can be in nobody's table for a
-// moment, between its making and ADDFD, or under way in a SCM_RIGHTS message.
+// closed one which it never connected, and it is in nobody's table for a
+// moment, between its making and ADDFD.
 const collectAfter = 3
 
 // collectPort closes the duplicates that are bound to a port which the agent
@@ -96,7 +109,9 @@ func (f *heldFinder) collect() []inode {
 	return f.drop(collectAfter, func(*heldSocket) bool { return true })
 }
 
-// drop looks once, and closes what no process held in that many looks.
+// drop looks once, and closes what no process held in that many looks. A look
+// while descriptors are under way in messages proves nothing: the socket may be
+// one of them, and come out again.
 func (f *heldFinder) drop(after int, candidate func(*heldSocket) bool) (gone []inode) {
 	f.mu.Lock()
 	kept := maps.Clone(f.held)
@@ -105,15 +120,20 @@ func (f *heldFinder) drop(after int, candidate func(*heldSocket) bool) (gone []i
 		return nil
 	}
 	inUse := socketsInUse()
+	maps.DeleteFunc(kept, func(ino inode, _ *heldSocket) bool { return inUse[ino] })
+	underWay := len(kept) > 0 && f.descriptorsUnderWay()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for ino, k := range kept {
-		if inUse[ino] {
+	for ino, k := range f.held {
+		switch {
+		case kept[ino] != k:
 			k.missing = 0
+			continue
+		case underWay:
 			continue
 		}
 		k.missing++
-		if k.missing >= after && f.held[ino] == k && candidate(k) {
+		if k.missing >= after && candidate(k) {
 			unix.Close(k.fd)
 			delete(f.held, ino)
 			gone = append(gone, ino)
@@ -140,4 +160,37 @@ func socketsInUse() map[inode]bool {
 		}
 	}
 	return inUse
+}
+
+// descriptorsUnderWay says whether a message with descriptors waits in a unix
+// socket of the session's. The kernel counts them (net/unix/af_unix.c,
+// unix_show_fdinfo, Linux 5.6); where it does not, none are seen.
+func (f *heldFinder) descriptorsUnderWay() bool {
+	dirs, _ := filepath.Glob("/proc/[0-9]*/fdinfo")
+	for _, dir := range dirs {
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(dir)))
+		if err != nil || !f.within(pid) {
+			continue
+		}
+		infos, _ := filepath.Glob(dir + "/*")
+		for _, path := range infos {
+			info, err := os.ReadFile(path)
+			if err == nil && scmFiles(info) > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// scmFiles reads how many descriptors wait in a unix socket from its lines in
+// /proc/PID/fdinfo.
+func scmFiles(fdinfo []byte) int {
+	_, after, _ := bytes.Cut(fdinfo, []byte("scm_fds:"))
+	line, _, _ := bytes.Cut(after, []byte("\n"))
+	n, err := strconv.Atoi(string(bytes.TrimSpace(line)))
+	if err != nil {
+		return 0
+	}
+	return n
 }

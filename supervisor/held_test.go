@@ -8,8 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// isChild stands for what tells a session's processes.
+func isChild(pid int) bool {
+	stat, err := readStat(pid)
+	return err == nil && stat.ppid == os.Getpid()
+}
+
 func TestHeldFinder(t *testing.T) {
-	f := newHeldFinder()
+	f := newHeldFinder(isChild)
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +75,7 @@ func TestHeldFinder(t *testing.T) {
 }
 
 func TestHeldSettled(t *testing.T) {
-	f := newHeldFinder()
+	f := newHeldFinder(isChild)
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -99,5 +105,110 @@ func TestHeldSettled(t *testing.T) {
 	defer w.Close()
 	if _, err := f.keep(int(r.Fd())); err == nil {
 		t.Error("a pipe is kept")
+	}
+}
+
+// TestHeldUnderWay: a socket that only a message holds is not collected.
+func TestHeldUnderWay(t *testing.T) {
+	f := newHeldFinder(isChild)
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(pair[0])
+	if err := unix.Sendmsg(pair[0], []byte("x"), unix.UnixRights(fd), nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.keep(fd); err != nil {
+		t.Fatal(err)
+	}
+	// Another process has the receiving end.
+	file := os.NewFile(uintptr(pair[1]), "pair")
+	cmd := exec.CommandContext(t.Context(), "/bin/cat")
+	cmd.ExtraFiles = []*os.File{file}
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	file.Close()
+	for range 2 * collectAfter {
+		if gone := f.collect(); len(gone) > 0 {
+			t.Fatalf("collected %v while it is under way", gone)
+		}
+	}
+	in.Close()
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range collectAfter {
+		if gone := f.collect(); (len(gone) > 0) != (i == collectAfter-1) {
+			t.Errorf("look %d collected %v", i+1, gone)
+		}
+	}
+}
+
+// TestTakesNoName: of the sockets that an agent can have, only unix datagram
+// sockets can be sent to others than their peer.
+func TestTakesNoName(t *testing.T) {
+	for _, tt := range []struct {
+		family, typ int
+		want        bool
+	}{
+		{unix.AF_UNIX, unix.SOCK_STREAM, true},
+		{unix.AF_UNIX, unix.SOCK_SEQPACKET, true},
+		{unix.AF_UNIX, unix.SOCK_DGRAM, false},
+		{unix.AF_UNIX, unix.SOCK_RAW, false}, // a datagram socket
+		{unix.AF_INET, unix.SOCK_STREAM, true},
+		{unix.AF_INET6, unix.SOCK_STREAM, true},
+		{unix.AF_NETLINK, unix.SOCK_RAW, true},
+	} {
+		fd, err := unix.Socket(tt.family, tt.typ|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := takesNoName(os.Getpid(), int32(fd))
+		if got != tt.want || err != nil {
+			t.Errorf("family %d, type %d: %t, %v", tt.family, tt.typ, got, err)
+		}
+		unix.Close(fd)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	if harmless, err := takesNoName(os.Getpid(), int32(r.Fd())); harmless && err == nil {
+		t.Error("a pipe is taken for a socket")
+	}
+}
+
+// TestUnixTypeOf: the table tells the type, and nothing of a socket that is in
+// another network namespace, or gone.
+func TestUnixTypeOf(t *testing.T) {
+	for _, typ := range []int{unix.SOCK_STREAM, unix.SOCK_SEQPACKET, unix.SOCK_DGRAM} {
+		pair, err := unix.Socketpair(unix.AF_UNIX, typ|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ino, err := inodeOf(os.Getpid(), int32(pair[0]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := unixTypeOf(ino); got != typ || err != nil {
+			t.Errorf("got %d, %v; want %d", got, err, typ)
+		}
+		unix.Close(pair[0])
+		unix.Close(pair[1])
+		if got, err := unixTypeOf(ino); got != 0 || err != nil {
+			t.Errorf("of a closed socket: %d, %v", got, err)
+		}
 	}
 }

@@ -2,7 +2,6 @@ package supervisor
 
 import (
 	"encoding/binary"
-	"fmt"
 	"net/netip"
 	"sync"
 
@@ -105,84 +104,35 @@ func (l *listeners) shared(at netip.AddrPort, live map[inode]netip.Addr) bool {
 
 // Constants of sock_diag(7) and <linux/inet_diag.h>.
 const (
-	sockDiagByFamily   = 20
-	tcpListenState     = 10
-	inetDiagReqSize    = 56 // struct inet_diag_req_v2
-	inetDiagMsgSize    = 72 // struct inet_diag_msg
-	inetDiagMsgInode   = 68
-	inetDiagMsgSport   = 4
-	inetDiagMsgSrc     = 8 // of four bytes for AF_INET, else of sixteen
-	netlinkHeaderSize  = 16
-	netlinkReadSize    = 32 << 10
-	netlinkMsgDone     = 3
-	netlinkMsgError    = 2
-	netlinkDumpRequest = unix.NLM_F_REQUEST | unix.NLM_F_DUMP
+	tcpListenState   = 10
+	inetDiagReqSize  = 56 // struct inet_diag_req_v2
+	inetDiagMsgSize  = 72 // struct inet_diag_msg
+	inetDiagMsgInode = 68
+	inetDiagMsgSport = 4
+	inetDiagMsgSrc   = 8 // of four bytes for AF_INET, else of sixteen
 )
 
-// listening asks the kernel (sock_diag(7)) for the sockets that listen on a
-// TCP port, and at which addresses.
+// listening asks the kernel for the sockets that listen on a TCP port, and at
+// which addresses.
 func listening(port uint16) (map[inode]netip.Addr, error) {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
-	if err != nil {
-		return nil, fmt.Errorf("open sock_diag: %w", err)
-	}
-	defer unix.Close(fd)
 	found := map[inode]netip.Addr{}
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		if err := dumpListening(fd, family, port, found); err != nil {
+		req := make([]byte, inetDiagReqSize)
+		req[0], req[1] = family, unix.IPPROTO_TCP
+		binary.NativeEndian.PutUint32(req[4:], 1<<tcpListenState)
+		binary.BigEndian.PutUint16(req[8:], port) // idiag_sport
+		if err := dumpSockets(req, func(msg []byte) { noteListening(msg, port, found) }); err != nil {
 			return nil, err
 		}
 	}
 	return found, nil
 }
 
-func dumpListening(fd int, family uint8, port uint16, found map[inode]netip.Addr) error {
-	req := make([]byte, netlinkHeaderSize+inetDiagReqSize)
-	binary.NativeEndian.PutUint32(req, uint32(len(req)))
-	binary.NativeEndian.PutUint16(req[4:], sockDiagByFamily)
-	binary.NativeEndian.PutUint16(req[6:], netlinkDumpRequest)
-	body := req[netlinkHeaderSize:]
-	body[0], body[1] = family, unix.IPPROTO_TCP
-	binary.NativeEndian.PutUint32(body[4:], 1<<tcpListenState)
-	binary.BigEndian.PutUint16(body[8:], port) // idiag_sport
-	if err := unix.Sendto(fd, req, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return fmt.Errorf("ask sock_diag: %w", err)
+// noteListening takes one socket of a dump.
+func noteListening(msg []byte, port uint16, found map[inode]netip.Addr) {
+	if len(msg) >= inetDiagMsgSize && binary.BigEndian.Uint16(msg[inetDiagMsgSport:]) == port {
+		found[inode(binary.NativeEndian.Uint32(msg[inetDiagMsgInode:]))] = diagSource(msg)
 	}
-	buf := make([]byte, netlinkReadSize)
-	for {
-		n, _, err := unix.Recvfrom(fd, buf, 0)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("read sock_diag: %w", err)
-		}
-		done, err := collectListening(buf[:n], port, found)
-		if done || err != nil {
-			return err
-		}
-	}
-}
-
-func collectListening(buf []byte, port uint16, found map[inode]netip.Addr) (done bool, err error) {
-	for len(buf) >= netlinkHeaderSize {
-		size := int(binary.NativeEndian.Uint32(buf))
-		typ := binary.NativeEndian.Uint16(buf[4:])
-		if size < netlinkHeaderSize || size > len(buf) {
-			return true, fmt.Errorf("read sock_diag: malformed message")
-		}
-		msg := buf[netlinkHeaderSize:size]
-		switch {
-		case typ == netlinkMsgDone:
-			return true, nil
-		case typ == netlinkMsgError:
-			return true, fmt.Errorf("read sock_diag: refused")
-		case len(msg) >= inetDiagMsgSize && binary.BigEndian.Uint16(msg[inetDiagMsgSport:]) == port:
-			found[inode(binary.NativeEndian.Uint32(msg[inetDiagMsgInode:]))] = diagSource(msg)
-		}
-		buf = buf[min(len(buf), (size+3)&^3):]
-	}
-	return false, nil
 }
 
 // diagSource is the address at which a socket of a dump is bound.

@@ -40,7 +40,7 @@ func join(parts ...[]byte) (out []byte) {
 	return out
 }
 
-func TestCollectListening(t *testing.T) {
+func TestListeningDump(t *testing.T) {
 	at := netip.MustParseAddr("127.0.0.1")
 	done := netlinkMessage(netlinkMsgDone, -1, make([]byte, 4))
 	for _, tt := range []struct {
@@ -64,7 +64,7 @@ func TestCollectListening(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := map[inode]netip.Addr{}
-			done, err := collectListening(tt.raw, 80, got)
+			done, err := splitNetlink(tt.raw, func(msg []byte) { noteListening(msg, 80, got) })
 			if done != tt.done || (err != nil) != tt.fail {
 				t.Errorf("done %v, %v", done, err)
 			}
@@ -75,13 +75,13 @@ func TestCollectListening(t *testing.T) {
 	}
 }
 
-func FuzzCollectListening(f *testing.F) {
+func FuzzListeningDump(f *testing.F) {
 	f.Add(diagMessage(80, 7))
 	f.Add(netlinkMessage(netlinkMsgDone, -1, nil))
 	f.Add(netlinkMessage(sockDiagByFamily, 17, make([]byte, 3)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		found := map[inode]netip.Addr{}
-		_, _ = collectListening(b, 80, found)
+		_, _ = splitNetlink(b, func(msg []byte) { noteListening(msg, 80, found) })
 		if len(found) > len(b)/(netlinkHeaderSize+inetDiagMsgSize) {
 			t.Fatalf("%d sockets in %d bytes", len(found), len(b))
 		}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/sirupsen/logrus"
+	"golang.org/x/sys/unix"
 
 	"boundary/audit"
 	"boundary/policies"
@@ -77,7 +78,7 @@ func testSession(tb testing.TB, policy string) *Session {
 	quiet := logrus.New()
 	quiet.SetOutput(io.Discard)
 	s := &Session{
-		policy: parsed, audit: log, log: quiet, ctx: tb.Context(), names: newNames(), peers: newPeers(), repeats: newRepeats(),
+		policy: parsed, audit: log, log: quiet, ctx: tb.Context(), names: newNames(), peers: newPeers[sockaddr](), connectors: newPeers[unix.Ucred](), repeats: newRepeats(),
 		listeners: newListeners(), surrogates: newSurrogates(), sources: newSources(), unixNames: newUnixNames(),
 		procs: newProcesses(), finder: newGetfdFinder(),
 	}

@@ -40,7 +40,7 @@ func TestNames(t *testing.T) {
 }
 
 func TestPeersBounded(t *testing.T) {
-	p := newPeers()
+	p := newPeers[sockaddr]()
 	for i := range 2 * maxPeers {
 		p.remember(inode(i), sockaddr{byte(i)})
 		p.remember(inode(i), sockaddr{byte(i), 1})
@@ -67,7 +67,7 @@ func TestPeersBounded(t *testing.T) {
 // TestPeersForgotten: a socket whose first connect has failed and whose second
 // has not is as new as the second.
 func TestPeersForgotten(t *testing.T) {
-	p := newPeers()
+	p := newPeers[sockaddr]()
 	const again = inode(1)
 	p.remember(again, sockaddr{1})
 	p.forget(again)

@@ -9,35 +9,38 @@ import (
 	"boundary/seccomp"
 )
 
-// peers remembers which address an agent dialled on a socket, so that
-// getpeername says that and not the proxy's. The newest few thousand are kept.
-type peers struct {
+// peers remembers what is to be said of a socket's peer: which address an agent
+// dialled, so that getpeername says that and not the proxy's, or who connected.
+// The newest few thousand are kept.
+type peers[V any] struct {
 	mu    sync.Mutex
 	shown map[inode]*list.Element // guarded by mu
-	order *list.List              // guarded by mu: of peer, the oldest first
+	order *list.List              // guarded by mu: of peer[V], the oldest first
 }
 
 // peer is one of them.
-type peer struct {
-	ino  inode
-	addr sockaddr
+type peer[V any] struct {
+	ino   inode
+	value V
 }
 
 const maxPeers = 16384
 
-func newPeers() *peers { return &peers{shown: map[inode]*list.Element{}, order: list.New()} }
+func newPeers[V any]() *peers[V] {
+	return &peers[V]{shown: map[inode]*list.Element{}, order: list.New()}
+}
 
-func (p *peers) remember(ino inode, addr sockaddr) {
+func (p *peers[V]) remember(ino inode, value V) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.drop(p.shown[ino])
 	if p.order.Len() >= maxPeers {
 		p.drop(p.order.Front())
 	}
-	p.shown[ino] = p.order.PushBack(peer{ino, addr})
+	p.shown[ino] = p.order.PushBack(peer[V]{ino, value})
 }
 
-func (p *peers) forget(ino inode) {
+func (p *peers[V]) forget(ino inode) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.drop(p.shown[ino])
@@ -46,20 +49,21 @@ func (p *peers) forget(ino inode) {
 // drop forgets an entry; nil is none.
 //
 // Preconditions: mu is held.
-func (p *peers) drop(e *list.Element) {
+func (p *peers[V]) drop(e *list.Element) {
 	if e != nil {
-		delete(p.shown, p.order.Remove(e).(peer).ino)
+		delete(p.shown, p.order.Remove(e).(peer[V]).ino)
 	}
 }
 
-func (p *peers) of(ino inode) (sockaddr, bool) {
+func (p *peers[V]) of(ino inode) (V, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	e, ok := p.shown[ino]
 	if !ok {
-		return nil, false
+		var none V
+		return none, false
 	}
-	return e.Value.(peer).addr, true
+	return e.Value.(peer[V]).value, true
 }
 
 // repeats recognises a connect or a bind that the kernel runs twice: without

@@ -187,24 +187,32 @@ func (p *processes) snapshot(pid int, stat procStat, exe string, parent *process
 }
 
 // samePath says whether a link of /proc leads to what its text names. In a mount
-// namespace of its own a process gives a file any name it likes. The text is
-// what the kernel made of a path, so no symbolic link is in it: one that is
-// found there now was put there to deceive.
+// namespace of its own a process gives a file any name it likes.
 func samePath(link, text string) bool {
 	behind, err := os.Stat(link)
 	if err != nil {
 		return false
 	}
+	named, err := openPlain(text)
+	if err != nil {
+		return false
+	}
+	defer named.Close()
+	info, err := named.Stat()
+	return err == nil && os.SameFile(behind, info)
+}
+
+// openPlain opens (O_PATH) what a text names in the supervisor's view. The text
+// is what the kernel made of a path, so no symbolic link is in it: one that is
+// found there now was put there to deceive.
+func openPlain(text string) (*os.File, error) {
 	fd, err := unix.Openat2(unix.AT_FDCWD, text, &unix.OpenHow{
 		Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS,
 	})
 	if err != nil {
-		return false
+		return nil, err
 	}
-	named := os.NewFile(uintptr(fd), text)
-	defer named.Close()
-	info, err := named.Stat()
-	return err == nil && os.SameFile(behind, info)
+	return os.NewFile(uintptr(fd), text), nil
 }
 
 // tick is the unit of times in /proc/PID/stat: USER_HZ is 100 on every

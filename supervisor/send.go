@@ -2,7 +2,6 @@ package supervisor
 
 import (
 	"encoding/binary"
-	"errors"
 
 	"golang.org/x/sys/unix"
 
@@ -69,9 +68,9 @@ func (c *call) surrogateFor(fd int32) *surrogate {
 // another thread that swaps header or descriptor.
 //
 // Where sockets can't be duplicated (see heldFinder) it is continued on all but
-// surrogates: no IP datagram socket exists in the agent, the filter refuses
-// MSG_FASTOPEN, and an unconnected stream can't send. What is left of the race
-// is said by `boundary doctor`.
+// surrogates and unix datagram sockets: no IP datagram socket exists in the
+// agent, the filter refuses MSG_FASTOPEN, and an unconnected stream can't send.
+// What is left of the race is said by `boundary doctor`.
 func (c *call) sendmsg() reply {
 	if sur := c.surrogateFor(c.int(0)); sur != nil {
 		m, err := c.readMsghdr(c.arg(1))
@@ -80,8 +79,8 @@ func (c *call) sendmsg() reply {
 		}
 		return c.sendMessage(sur, m)
 	}
-	if _, held := c.s.finder.(*heldFinder); held {
-		return c.sendHeld(c.arg(1), int(c.int(2)), 1)
+	if held, ok := c.s.finder.(*heldFinder); ok {
+		return c.sendHeld(held, c.arg(1), int(c.int(2)), 1)
 	}
 	k, err := c.s.finder.find(c.tid(), c.int(0))
 	if err != nil {
@@ -96,31 +95,26 @@ func (c *call) sendmsg() reply {
 }
 
 // sendHeld is sendmsg or sendmmsg, of which the first header lies at an
-// address, where sockets can't be duplicated. Only datagrams between unix
-// sockets are looked at, and without what is passed along: descriptors can't be
-// passed on another's behalf here.
-func (c *call) sendHeld(at uint64, flags int, count uint32) reply {
-	multiple := c.n.Data.Nr == unix.SYS_SENDMMSG
-	k, err := c.s.finder.find(c.tid(), c.int(0))
-	if err != nil && !errors.Is(err, unix.EACCES) {
+// address, where sockets can't be duplicated. Only unix datagram sockets are
+// looked at: a name in a message takes them anywhere. One that the finder does
+// not know (it came from outside, or was lost sight of) can't be sent on.
+func (c *call) sendHeld(held *heldFinder, at uint64, flags int, count uint32) reply {
+	k, err := held.find(c.tid(), c.int(0))
+	switch {
+	case err == unix.EBADF, err == unix.ENOTSOCK:
 		return failWith(err)
-	}
-	if err == nil {
-		defer k.close()
-	}
-	if err != nil || k.domain != unix.AF_UNIX || k.typ != unix.SOCK_DGRAM {
-		return proceed
-	}
-	return c.sendEach(at, count, func(m *msghdr) reply {
-		switch {
-		case m.controlLen == 0:
-			return c.sendFor(k, m, flags)
-		case m.name == 0 && !multiple:
+	case err != nil:
+		if harmless, err := takesNoName(c.tid(), c.int(0)); harmless && err == nil {
 			return proceed
 		}
 		c.s.refusedWith(c, unix.EACCES)
 		return fail(unix.EACCES)
-	})
+	}
+	defer k.close()
+	if k.domain != unix.AF_UNIX || k.typ != unix.SOCK_DGRAM {
+		return proceed
+	}
+	return c.sendEach(at, count, func(m *msghdr) reply { return c.sendFor(k, m, flags) })
 }
 
 func (c *call) sendMessage(sur *surrogate, m *msghdr) reply {
@@ -138,8 +132,8 @@ func (c *call) sendmmsg() reply {
 	if sur := c.surrogateFor(c.int(0)); sur != nil {
 		return c.sendEach(c.arg(1), count, func(m *msghdr) reply { return c.sendMessage(sur, m) })
 	}
-	if _, held := c.s.finder.(*heldFinder); held {
-		return c.sendHeld(c.arg(1), flags, count)
+	if held, ok := c.s.finder.(*heldFinder); ok {
+		return c.sendHeld(held, c.arg(1), flags, count)
 	}
 	k, err := c.s.finder.find(c.tid(), c.int(0))
 	if err != nil {

@@ -46,8 +46,9 @@ type Session struct {
 
 	ctx    context.Context
 	cancel context.CancelFunc
-	root   bool   // the supervisor's effective user is root
-	mounts string // the mount namespace of the session, by its link in /proc
+	root   bool          // the supervisor's effective user is root
+	mounts string        // the mount namespace of the session, by its link in /proc
+	began  unix.Timespec // by fileClock; set before the agent runs
 
 	handlers   map[int32]handler // not written to after start-up
 	listener   *seccomp.Listener
@@ -57,7 +58,8 @@ type Session struct {
 	names      *names
 	resolver   *resolver
 	proxy      *tlsproxy.Proxy
-	peers      *peers
+	peers      *peers[sockaddr]
+	connectors *peers[unix.Ucred] // who connected a unix socket to one of the session's
 	repeats    *repeats
 	listeners  *listeners
 	surrogates *surrogates
@@ -82,7 +84,7 @@ var ErrGuardMissing = errors.New("a required guard is missing")
 func Run(l *Launcher, cfg Config) (int, error) {
 	s := &Session{
 		policy: cfg.Policy, audit: cfg.Audit, terminal: cfg.Terminal, log: cfg.Log, root: os.Geteuid() == 0,
-		handlers: newHandlers(), procs: newProcesses(), names: newNames(), peers: newPeers(), repeats: newRepeats(),
+		handlers: newHandlers(), procs: newProcesses(), names: newNames(), peers: newPeers[sockaddr](), connectors: newPeers[unix.Ucred](), repeats: newRepeats(),
 		listeners: newListeners(), surrogates: newSurrogates(), sources: newSources(), unixNames: newUnixNames(), broken: make(chan error, 1),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -135,7 +137,7 @@ func (s *Session) start(l *Launcher, cfg Config, dir string) error {
 	if m.getfd == nil {
 		s.finder = newGetfdFinder()
 	} else {
-		s.finder = newHeldFinder()
+		s.finder = newHeldFinder(s.procs.within)
 	}
 	env, err := s.openProxy(cfg, dir)
 	if err != nil {
@@ -168,6 +170,9 @@ func (s *Session) start(l *Launcher, cfg Config, dir string) error {
 	}
 	s.procs.launcher = l.pid
 	s.mounts = sessionMounts(l.pid)
+	if s.began, err = fileClock(); err != nil {
+		return fmt.Errorf("read clock: %w", err)
+	}
 	if err := s.recordStart(cfg, guards); err != nil {
 		s.flows.close()
 		return fmt.Errorf("write audit log: %w", err)

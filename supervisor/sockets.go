@@ -47,6 +47,9 @@ type finder interface {
 	//
 	// The caller has yet to ask whether the notification is valid.
 	find(tid int, fd int32) (*socket, error)
+	// duplicate returns a duplicate of a descriptor of any kind. Errors: as
+	// find's; ENOTSOCK only where no others than sockets can be duplicated.
+	duplicate(tid int, fd int32) (int, error)
 	// settled says that the socket needs no supervisor any more: it is
 	// connected or listening.
 	settled(ino inode)

@@ -49,16 +49,27 @@ func (c *call) setsockopt() reply {
 	return value(0)
 }
 
-// getsockopt answers for surrogates; the rest is continued, as setsockopt is.
+// getsockopt answers for surrogates, and who connected to a unix socket of the
+// session's; the rest is continued, as setsockopt is.
 func (c *call) getsockopt() reply {
+	opt := sockopt{c.int(1), c.int(2)}
 	sur := c.surrogateFor(c.int(0))
+	if sur == nil && opt == (sockopt{unix.SOL_SOCKET, unix.SO_PEERCRED}) {
+		return c.peerCredentials()
+	}
 	if sur == nil {
 		return proceed
 	}
-	val, errno := sur.option(sockopt{c.int(1), c.int(2)})
+	val, errno := sur.option(opt)
 	if errno != 0 {
 		return fail(errno)
 	}
+	return c.answerOption(val)
+}
+
+// answerOption gives an option's value to the caller, cut to the room that there
+// is.
+func (c *call) answerOption(val []byte) reply {
 	var raw [4]byte
 	if err := c.read(c.arg(4), raw[:]); err != nil {
 		return failWith(err)

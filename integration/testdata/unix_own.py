@@ -11,15 +11,16 @@ os.chdir(folder)
 os.umask(0o077)
 
 
-def serve_once(address):
+def serve(address, times=1):
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)
     listener.listen(5)
 
     def answer():
-        conn, _ = listener.accept()
-        with conn:
-            conn.sendall(b"hello")
+        for _ in range(times):
+            conn, _ = listener.accept()
+            with conn:
+                conn.sendall(b"hello")
 
     threading.Thread(target=answer, daemon=True).start()
     return listener
@@ -40,9 +41,25 @@ for kind, address in {
     "abstract": "\0boundary-test-%d" % os.getpid(),
     "abstract with NUL": "\0boundary test\0%d" % os.getpid(),
 }.items():
-    with serve_once(address):
+    with serve(address):
         print(kind, attempt(address))
     print(kind, "closed", attempt(address))
+
+# Symbolic links to links of /proc, which are another's for each process: for
+# who connects and for who binds.
+here = os.open(".", os.O_PATH)
+for link, target in {
+    "to-fd": "/proc/self/fd/%d" % here,
+    "to-cwd": "/proc/thread-self/cwd",
+    "to-root": "/proc/self/root" + folder,
+    "to-link": "to-cwd/./to-fd",
+}.items():
+    os.symlink(target, link)
+    with serve(link + "/own.sock", 2):
+        print(link, attempt(link + "/own.sock"), attempt(folder + "/" + link + "/own.sock"), attempt(link + "/own.sock/"))
+    os.unlink("own.sock")
+for link in "to-fd", "to-cwd", "to-root", "to-link":
+    os.unlink(link)
 
 print("mode %o" % (os.stat("relative.sock").st_mode & 0o777))
 
