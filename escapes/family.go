@@ -85,7 +85,7 @@ func familyAttempts() []Attempt {
 			},
 		})
 	}
-	return sorted(list)
+	return sorted(append(list, netlinkAttempts()...))
 }
 
 // sorted brings attempts that were made from maps into a fixed order.

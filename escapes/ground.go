@@ -36,6 +36,9 @@ type Ground struct {
 	Dir string
 	// Unix are sockets of a process outside.
 	Unix UnixPeers
+	// Netlink is the port of a process outside, in the netlink families that
+	// this kernel has.
+	Netlink uint32
 	// Inherited are descriptors that the caller left open, by what they are.
 	Inherited map[string]int
 	// Ring tells how the inherited io_uring is laid out.

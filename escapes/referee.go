@@ -125,6 +125,7 @@ func (r *Referee) open() error {
 		r.options.Inside(func() error { return r.peer(&g.Loopback, true) }),
 		r.options.Inside(r.host),
 		r.options.Inside(r.stub),
+		r.options.Inside(r.listenNetlink),
 		r.options.Inside(r.unixSockets),
 		r.inherit(),
 		r.startVictim(),

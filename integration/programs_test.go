@@ -36,6 +36,7 @@ func packages() map[string]string {
 		"sleep":    "coreutils",
 		"stty":     "coreutils",
 		"true":     "coreutils",
+		"unshare":  "util-linux",
 		"wget":     "wget",
 	}
 }

@@ -31,6 +31,7 @@ var killedStatus = exitStatus{unix.WaitStatus(unix.SIGKILL)}
 func (s *Session) wait(l *Launcher, signals <-chan os.Signal) exitStatus {
 	ended := forward(signals, l.agent)
 	defer ended.Store(true)
+	stop := stopper{agent: l.agent, ended: ended}
 	go func() {
 		err := <-s.broken
 		s.log.WithError(err).Error("session broken, agent ended")
@@ -44,7 +45,7 @@ func (s *Session) wait(l *Launcher, signals <-chan os.Signal) exitStatus {
 			killDescendants(unix.SIGKILL, supervisorGone)
 			return killedStatus
 		case m.kind == stageStopped:
-			stopToo(l.agent)
+			stop.stopToo()
 		case m.kind == stageEnded:
 			for {
 				if _, err := unix.Wait4(l.pid, nil, 0, nil); !errors.Is(err, unix.EINTR) {
@@ -55,25 +56,44 @@ func (s *Session) wait(l *Launcher, signals <-chan os.Signal) exitStatus {
 	}
 }
 
-// stopToo stops the supervisor when the agent's first process has stopped
-// itself, so that the shell above sees a stopped job, and continues it after.
-// Where the terminal stopped both, the agent runs again by then.
-func stopToo(agent int) {
+// stopper stops the supervisor when the agent's first process has stopped
+// itself, so that the shell above sees a stopped job.
+type stopper struct {
+	agent int
+	ended *atomic.Bool
+	waits atomic.Bool // for the supervisor to be continued
+}
+
+// stopToo stops the supervisor, and has the agent continued after it. Where the
+// terminal stopped both, the agent runs again by then.
+func (s *stopper) stopToo() {
 	if _, err := unix.IoctlGetTermios(0, unix.TCGETS); err != nil {
 		return // no terminal: somebody else stopped it, and will continue it
 	}
-	if stat, err := readStat(agent); err != nil || stat.state != 'T' {
+	if stat, err := readStat(s.agent); err != nil || stat.state != 'T' {
 		return
 	}
-	// This thread may run on for a moment after it has sent itself the
-	// signal. An agent that were continued then would read what is typed for
-	// the shell.
-	continued := make(chan os.Signal, 1)
-	signal.Notify(continued, unix.SIGCONT)
-	defer signal.Stop(continued)
+	if s.waits.CompareAndSwap(false, true) {
+		continued := make(chan os.Signal, 1)
+		signal.Notify(continued, unix.SIGCONT)
+		// Not waited for here: the first process of a PID namespace can't be
+		// stopped, so nobody will continue it (pid_namespaces(7)); the agent is
+		// continued by itself then, and ends.
+		go s.continueAfter(continued)
+	}
 	_ = unix.Kill(os.Getpid(), unix.SIGSTOP)
+}
+
+// continueAfter continues the agent, but not before the supervisor was: its
+// threads may run on for a moment after it has sent itself the signal, and an
+// agent that were continued then would read what is typed for the shell.
+func (s *stopper) continueAfter(continued chan os.Signal) {
 	<-continued
-	_ = unix.Kill(agent, unix.SIGCONT)
+	signal.Stop(continued)
+	s.waits.Store(false)
+	if !s.ended.Load() {
+		_ = unix.Kill(s.agent, unix.SIGCONT)
+	}
 }
 
 // agentSignals are those that the supervisor passes on and the launcher takes
