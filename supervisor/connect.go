@@ -215,10 +215,15 @@ func (c *call) connectListener(k *socket, to netip.AddrPort) reply {
 // connectPeer connects to the real peer of a tcp rule. From here on nothing
 // of boundary is in the way.
 func (c *call) connectPeer(k *socket, d destination, q policies.Request) reply {
-	c.mayBlock() // the look-up, and a blocking connect
+	if err := c.mayBlock(); err != nil { // in the look-up, and in a blocking connect
+		return failWith(err)
+	}
 	ctx, cancel := context.WithTimeout(c.s.ctx, lookupTimeout)
 	defer cancel()
-	addrs, byOperator, err := c.s.resolver.addresses(ctx, d.host, d.port())
+	var addrs []netip.AddrPort
+	var byOperator bool
+	var err error
+	c.rest(func() { addrs, byOperator, err = c.s.resolver.addresses(ctx, d.host, d.port()) })
 	if err != nil || len(addrs) == 0 {
 		return c.lookupFailed(d, err)
 	}

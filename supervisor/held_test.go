@@ -9,7 +9,7 @@ import (
 )
 
 func TestHeldFinder(t *testing.T) {
-	f := newHeldFinder()
+	f := newHeldFinder(newShares(64))
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -34,7 +34,7 @@ func TestHeldFinder(t *testing.T) {
 	if _, err := f.find(cmd.Process.Pid, 3); err != unix.EACCES {
 		t.Errorf("a socket that is not kept: %v", err)
 	}
-	ino, err := f.keep(fd)
+	ino, err := f.keep(fd, nobody, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,12 +69,12 @@ func TestHeldFinder(t *testing.T) {
 }
 
 func TestHeldSettled(t *testing.T) {
-	f := newHeldFinder()
+	f := newHeldFinder(newShares(64))
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ino, err := f.keep(fd)
+	ino, err := f.keep(fd, nobody, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func TestHeldSettled(t *testing.T) {
 	}
 	defer r.Close()
 	defer w.Close()
-	if _, err := f.keep(int(r.Fd())); err == nil {
+	if _, err := f.keep(int(r.Fd()), nobody, 1); err == nil {
 		t.Error("a pipe is kept")
 	}
 }

@@ -51,20 +51,7 @@ func (c *call) sendFor(k *socket, m *msghdr, flags int) reply {
 	if !c.valid() {
 		return fail(unix.EINTR)
 	}
-	var n int
-	send := func() (err error) {
-		n, err = c.transmit(o)
-		return err
-	}
-	switch {
-	case k.domain == unix.AF_UNIX:
-		err = c.s.asAgent(c, send) // the peer may be shown who sends
-	case k.domain == unix.AF_NETLINK:
-		err = c.s.unprivileged(send)
-	default:
-		err = send()
-	}
-	return result(n, err)
+	return result(c.transmit(o))
 }
 
 // addressee decides where the message may go, and sets o.to. A target is closed
@@ -198,28 +185,52 @@ func (c *call) transmit(o *outbound) (int, error) {
 	}
 }
 
-// transmitPiece copies and sends a part of the message; a datagram is one.
+// transmitPiece sends a part of the message; a datagram is one.
 func (c *call) transmitPiece(o *outbound, from, size, total int, stream bool) (int, error) {
 	if !stream {
 		size = total
 	}
-	data, err := c.gatherPart(o.m, from, size)
-	if err != nil {
-		return 0, err
-	}
 	var w *patience
 	for {
-		n, err := seccomp.SendMessage(o.k.fd, data, o.control, o.flags|unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, o.to)
+		n, err := c.transmitNow(o, from, size)
 		if err != unix.EAGAIN || o.flags&unix.MSG_DONTWAIT != 0 || o.k.nonblocking() {
 			return n, err
 		}
 		if w == nil {
-			w = c.newPatience(o.k.fd, unix.SO_SNDTIMEO)
+			if w, err = c.newPatience(o.k.fd, unix.SO_SNDTIMEO); err != nil {
+				return 0, err
+			}
 		}
 		if err := w.wait(unix.POLLOUT); err != nil {
 			return 0, err
 		}
 	}
+}
+
+// transmitNow sends what there is room for. The data is copied each time: those
+// who wait may be many.
+func (c *call) transmitNow(o *outbound, from, size int) (n int, err error) {
+	data, err := c.gatherPart(o.m, from, size)
+	if err != nil {
+		return 0, err
+	}
+	flags := o.flags | unix.MSG_DONTWAIT | unix.MSG_NOSIGNAL
+	err = c.sendAs(o.k, func() error {
+		n, err = seccomp.SendMessage(o.k.fd, data, o.control, flags, o.to)
+		return err
+	})
+	return n, err
+}
+
+// sendAs runs job with the rights of him who sends.
+func (c *call) sendAs(k *socket, job func() error) error {
+	switch k.domain {
+	case unix.AF_UNIX:
+		return c.s.asAgent(c, job) // the peer may be shown who sends
+	case unix.AF_NETLINK:
+		return c.s.unprivileged(job)
+	}
+	return job()
 }
 
 // raise sends the caller a signal that its own call would have raised.

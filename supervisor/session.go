@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -63,6 +64,13 @@ type Session struct {
 	surrogates *surrogates
 	sources    *sources
 	unixNames  *unixNames
+	poller     *poller
+
+	caution      caution
+	turns        *turns
+	apart        *shares      // of calls that are answered apart from the lead
+	descriptors  *shares      // of descriptors that the supervisor holds for the agent
+	overloadedAt atomic.Int64 // when it was last said, as Unix time in nanoseconds
 
 	sweepMu sync.Mutex // one sweep at a time
 	failed  sync.Once
@@ -80,7 +88,8 @@ func Run(l *Launcher, cfg Config) (int, error) {
 	s := &Session{
 		policy: cfg.Policy, audit: cfg.Audit, terminal: cfg.Terminal, log: cfg.Log, root: os.Geteuid() == 0,
 		handlers: newHandlers(), procs: newProcesses(), names: newNames(), peers: newPeers(), repeats: newRepeats(),
-		listeners: newListeners(), surrogates: newSurrogates(), sources: newSources(), unixNames: newUnixNames(), broken: make(chan error, 1),
+		listeners: newListeners(), surrogates: newSurrogates(), sources: newSources(), unixNames: newUnixNames(),
+		poller: newPoller(), turns: newTurns(), apart: newShares(maxApart), descriptors: newShares(descriptorsToDeal()), broken: make(chan error, 1),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	defer s.cancel()
@@ -132,7 +141,7 @@ func (s *Session) start(l *Launcher, cfg Config, dir string) error {
 	if m.getfd == nil {
 		s.finder = newGetfdFinder()
 	} else {
-		s.finder = newHeldFinder()
+		s.finder = newHeldFinder(s.descriptors)
 	}
 	env, err := s.openProxy(cfg, dir)
 	if err != nil {
@@ -351,6 +360,7 @@ func (s *Session) sweep() {
 		case now := <-tick.C:
 			s.sweepSockets(false)
 			s.flows.sweep(now)
+			s.turns.sweep()
 		case <-s.ctx.Done():
 			return
 		}
