@@ -9,8 +9,10 @@ import (
 )
 
 // maxApart bounds the calls that are answered apart from the lead. Each costs
-// memory and, for a moment or for long, a thread and a descriptor.
-const maxApart = 4096
+// memory and, for a moment or for long, a thread and a descriptor, and the kernel
+// looks through all of them each time that it is asked about one
+// (kernel/seccomp.c, find_notification).
+const maxApart = 2048
 
 // mayBlock is called before anything that can wait for somebody else. It lets
 // another goroutine receive notifications; this one ends with its answer. An
@@ -21,6 +23,9 @@ func (c *call) mayBlock() error {
 	}
 	c.lead.pass()
 	group, err := c.s.apart.take(c.tid(), 1)
+	if group != nobody {
+		c.s.caution.begin() // there are many: the next are refused, or not, before they cost more
+	}
 	if err != nil {
 		return c.overloaded()
 	}
@@ -29,11 +34,16 @@ func (c *call) mayBlock() error {
 	return nil
 }
 
+// refuseAfter is how long a call waits to hear that it is refused: a thread that
+// asks again at once shall not use up the time of those who lead.
+const refuseAfter = time.Second
+
 // answerApart answers a call while another may be received. It never waits.
 func (s *Session) answerApart(c *call) {
 	group := threadGroup(c.tid())
 	if err := s.apart.takeFor(group, 1); err != nil {
-		s.answer(c, failWith(c.overloaded()))
+		r := failWith(c.overloaded())
+		time.AfterFunc(refuseAfter, func() { s.answer(c, r) })
 		return
 	}
 	go func() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -165,11 +166,17 @@ func (c *call) connectFlow(k *socket, fl *flow) reply {
 	if !c.valid() {
 		return fail(unix.EINTR)
 	}
+	group, err := c.s.descriptors.take(c.tid(), 1)
+	if err != nil {
+		return failWith(c.overloaded())
+	}
+	fl.back = sync.OnceFunc(func() { c.s.descriptors.give(group, 1) })
 	if k.domain == unix.AF_INET6 && v6Only(k.fd) {
 		return result(0, c.s.flows.connectV6(fl, k.fd))
 	}
 	to, err := c.s.flows.announce(fl)
 	if err != nil {
+		fl.release()
 		return failWith(err)
 	}
 	source, err := connectFrom(k, to)

@@ -44,7 +44,7 @@ func (c *call) sendFor(k *socket, m *msghdr, flags int) reply {
 		defer target.close()
 	}
 	files, err := c.copyControl(o)
-	defer closeAll(files)
+	defer files.close()
 	if err != nil {
 		return failWith(err)
 	}
@@ -88,24 +88,24 @@ func (c *call) addressee(o *outbound, to sockaddr) (*unixTarget, reply) {
 
 // copyControl copies the control messages, and takes duplicates of what they
 // pass; those are the caller's to close.
-func (c *call) copyControl(o *outbound) (files []int, err error) {
+func (c *call) copyControl(o *outbound) (files passed, err error) {
 	if o.m.controlLen == 0 {
-		return nil, nil
+		return files, nil
 	}
 	if o.m.controlLen > maxControlRoom {
-		return nil, unix.ENOBUFS
+		return files, unix.ENOBUFS
 	}
 	raw := make([]byte, o.m.controlLen)
 	if err := c.read(o.m.control, raw); err != nil {
-		return nil, err
+		return files, err
 	}
 	if o.k.domain != unix.AF_UNIX {
 		o.control = raw
-		return nil, nil
+		return files, nil
 	}
 	messages, err := unix.ParseSocketControlMessage(raw)
 	if err != nil {
-		return nil, unix.EINVAL
+		return files, unix.EINVAL
 	}
 	for i := range messages {
 		if messages[i].Header.Level != unix.SOL_SOCKET {
@@ -113,7 +113,7 @@ func (c *call) copyControl(o *outbound) (files []int, err error) {
 		}
 		switch messages[i].Header.Type {
 		case unix.SCM_RIGHTS:
-			if files, err = c.copyRights(&messages[i], files); err != nil {
+			if err := c.copyRights(&messages[i], &files); err != nil {
 				return files, err
 			}
 		case unix.SCM_CREDENTIALS:
@@ -122,39 +122,54 @@ func (c *call) copyControl(o *outbound) (files []int, err error) {
 			return files, unix.EINVAL
 		}
 	}
-	if len(files) > 0 {
-		o.control = unix.UnixRights(files...)
+	if len(files.fds) > 0 {
+		o.control = unix.UnixRights(files.fds...)
 	}
 	return files, nil
+}
+
+// passed are duplicates of what a message passes, held until it is sent.
+type passed struct {
+	fds    []int
+	shares []func() // give back what they are of
+}
+
+func (p passed) close() {
+	for _, fd := range p.fds {
+		unix.Close(fd)
+	}
+	for _, giveBack := range p.shares {
+		giveBack()
+	}
 }
 
 // maxRights is SCM_MAX_FD, <net/scm.h>: so many descriptors a message holds.
 const maxRights = 253
 
-// copyRights duplicates the descriptors that a message passes.
-func (c *call) copyRights(message *unix.SocketControlMessage, files []int) ([]int, error) {
+// copyRights duplicates the descriptors that a message passes. ETOOMANYREFS is
+// what unix(7) says where a user has too many under way.
+func (c *call) copyRights(message *unix.SocketControlMessage, files *passed) error {
 	fds, err := unix.ParseUnixRights(message)
-	if err != nil || len(files)+len(fds) > maxRights {
-		return files, unix.EINVAL
+	if err != nil || len(files.fds)+len(fds) > maxRights {
+		return unix.EINVAL
 	}
 	getfd, ok := c.s.finder.(*getfdFinder)
 	if !ok {
-		return files, unix.EACCES
+		return unix.EACCES
 	}
+	group, err := c.s.descriptors.take(c.tid(), len(fds))
+	if err != nil {
+		return unix.ETOOMANYREFS
+	}
+	files.shares = append(files.shares, func() { c.s.descriptors.give(group, len(fds)) })
 	for _, fd := range fds {
 		dup, err := getfd.duplicate(c.tid(), int32(fd))
 		if err != nil {
-			return files, err
+			return err
 		}
-		files = append(files, dup)
+		files.fds = append(files.fds, dup)
 	}
-	return files, nil
-}
-
-func closeAll(fds []int) {
-	for _, fd := range fds {
-		unix.Close(fd)
-	}
+	return nil
 }
 
 // transmit sends the message as the kernel would: a datagram at once, a stream
