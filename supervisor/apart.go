@@ -38,23 +38,29 @@ func (c *call) mayBlock() error {
 // asks again at once shall not use up the time of those who lead.
 const refuseAfter = time.Second
 
-// answerApart answers a call while another may be received. It never waits.
+// answerApart answers a call while another goroutine receives.
 func (s *Session) answerApart(c *call) {
-	group := threadGroup(c.tid())
+	group := s.apart.group(c.tid())
 	if err := s.apart.takeFor(group, 1); err != nil {
 		r := failWith(c.overloaded())
 		time.AfterFunc(refuseAfter, func() { s.answer(c, r) })
 		return
 	}
-	go func() {
-		if !s.turns.take(group, c) {
-			s.apart.give(group, 1)
+	defer s.apart.give(group, 1)
+	// A call that the kernel runs again must not overtake its first run, or
+	// that would not be recognised.
+	if s.repeats.enabled() {
+		if !s.threads.take(c.tid(), c) {
 			return
 		}
-		c.apart, c.group = true, group
-		s.answer(c, s.dispatch(c))
-		c.finish()
-	}()
+		defer s.threads.give(c.tid())
+	}
+	if !s.turns.take(group, c) {
+		return
+	}
+	defer s.turns.give(group)
+	c.apart, c.group = true, group
+	s.answer(c, s.dispatch(c))
 }
 
 // finish gives back what a call had that was apart.

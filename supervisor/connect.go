@@ -166,7 +166,7 @@ func (c *call) connectFlow(k *socket, fl *flow) reply {
 	if !c.valid() {
 		return fail(unix.EINTR)
 	}
-	group, err := c.s.descriptors.take(c.tid(), 1)
+	group, err := c.takeDescriptors(1)
 	if err != nil {
 		return failWith(c.overloaded())
 	}

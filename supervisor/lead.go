@@ -68,8 +68,8 @@ func (l *lead) pass() bool {
 // caution says when no call is answered by whoever leads: for a while after one
 // was held up, or after many that took longer than they should. An agent that
 // can hold up one can hold up a thousand, in as many processes, and each would
-// cost the others its time. Then each call has a goroutine of its own, and a
-// turn among those of its thread group.
+// cost the others its time. Then the lead is passed on before each call, which
+// has a turn among those of its thread group.
 //
 // The zero value is without caution.
 type caution struct {
@@ -81,12 +81,13 @@ type caution struct {
 }
 
 const (
-	// cautionFor is how long caution lasts.
-	cautionFor = 10 * time.Second
+	// cautionFor is how long caution lasts: it costs those something who do
+	// no harm, and without it one call that is held up costs them tooLong.
+	cautionFor = 2 * time.Second
 	// slowAnswer is longer than an answer takes that nobody delays.
 	slowAnswer = time.Millisecond
 	// slowMost is how much time slow answers may take of each slowWindow.
-	slowMost   = 100 * time.Millisecond
+	slowMost   = 300 * time.Millisecond
 	slowWindow = time.Second
 )
 

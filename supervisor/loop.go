@@ -119,7 +119,9 @@ func (s *Session) receive() {
 		err := s.listener.Receive(&c.n)
 		switch {
 		case err == nil && s.caution.on():
+			go s.receive()
 			s.answerApart(&c)
+			return
 		case err == nil:
 			l.begin()
 			s.answer(&c, s.dispatch(&c))

@@ -19,7 +19,6 @@ type poller struct {
 	next    int32             // guarded by mu: the last number that a waiter got
 	waiters map[int32]*waiter // guarded by mu
 	looks   bool              // guarded by mu: a goroutine looks for signals
-	every   time.Duration     // guarded by mu: how often it does
 }
 
 // waiter is a call that waits, for its socket or only for a while.
@@ -33,7 +32,7 @@ type waiter struct {
 // waitStep is how often calls that wait are looked at, while they are few.
 const waitStep = 20 * time.Millisecond
 
-func newPoller() *poller { return &poller{waiters: map[int32]*waiter{}, every: waitStep} }
+func newPoller() *poller { return &poller{waiters: map[int32]*waiter{}} }
 
 // add has a call wait for events of a descriptor that nobody else waits for, or
 // for none (-1). What comes first is said once: nil for an event, EINTR where
@@ -106,9 +105,9 @@ func (p *poller) receive(epoll int) {
 	}
 }
 
-// lookShare is which part of its time look works at most. A look costs about
-// 20 µs, most of it for the file in /proc.
-const lookShare = 16
+// lookStep is how much later the next look comes for each call that waits. A
+// look at one costs some 20 µs, most of it for the file in /proc.
+const lookStep = 400 * time.Microsecond
 
 // look looks for signals while anybody waits, the less often the more do.
 func (p *poller) look() {
@@ -116,21 +115,16 @@ func (p *poller) look() {
 		time.Sleep(p.interval())
 		p.mu.Lock()
 		all := slices.Collect(maps.Values(p.waiters))
-		if p.looks = len(all) > 0; !p.looks {
-			p.every = waitStep
-			p.mu.Unlock()
+		p.looks = len(all) > 0
+		p.mu.Unlock()
+		if len(all) == 0 {
 			return
 		}
-		p.mu.Unlock()
-		began := time.Now()
 		for _, w := range all {
 			if err := w.c.interrupted(); err != nil {
 				w.say(err)
 			}
 		}
-		p.mu.Lock()
-		p.every = max(waitStep, lookShare*time.Since(began))
-		p.mu.Unlock()
 	}
 }
 
@@ -138,7 +132,7 @@ func (p *poller) look() {
 func (p *poller) interval() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.every
+	return max(waitStep, lookStep*time.Duration(len(p.waiters)))
 }
 
 // interrupted says whether the call is to be given up: EINTR where the caller is

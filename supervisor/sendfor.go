@@ -157,7 +157,7 @@ func (c *call) copyRights(message *unix.SocketControlMessage, files *passed) err
 	if !ok {
 		return unix.EACCES
 	}
-	group, err := c.s.descriptors.take(c.tid(), len(fds))
+	group, err := c.takeDescriptors(len(fds))
 	if err != nil {
 		return unix.ETOOMANYREFS
 	}

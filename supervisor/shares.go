@@ -18,9 +18,10 @@ type shares struct {
 	all  int
 	easy int // while less than this is out, nobody asks to whom
 
-	mu  sync.Mutex
-	out int         // guarded by mu
-	by  map[int]int // guarded by mu, by thread group
+	mu     sync.Mutex
+	out    int         // guarded by mu
+	by     map[int]int // guarded by mu, by thread group
+	groups map[int]int // guarded by mu: thread groups of threads, lately
 }
 
 // nobody stands for no thread group in particular.
@@ -29,7 +30,7 @@ const nobody = 0
 // newShares has a sixteenth dealt out without a look at who asks, which would
 // cost more than most answers do.
 func newShares(all int) *shares {
-	return &shares{all: all, easy: all / 16, by: map[int]int{}}
+	return &shares{all: all, easy: all / 16, by: map[int]int{}, groups: map[int]int{}}
 }
 
 // take gives n to the thread group of tid, and says which that is: it has to be
@@ -38,7 +39,7 @@ func (s *shares) take(tid, n int) (group int, err error) {
 	if s.takeEasily(n) {
 		return nobody, nil
 	}
-	group = threadGroup(tid)
+	group = s.group(tid)
 	return group, s.takeFor(group, n)
 }
 
@@ -56,8 +57,8 @@ func (s *shares) takeEasily(n int) bool {
 func (s *shares) takeFor(group, n int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch left := s.all - s.out; {
-	case n > left:
+	switch left := s.all - s.out - n; {
+	case left < 0:
 		return unix.ENFILE
 	case s.by[group]+n > left:
 		return unix.EMFILE
@@ -77,15 +78,41 @@ func (s *shares) give(group, n int) {
 	}
 }
 
-// threadGroup is the process of a thread. All that can't be told are one. It
-// reads no memory of the thread's, so it never waits for it.
-func threadGroup(tid int) int {
-	const unknown = -1
+// group is the process of a thread; all that can't be told are one. It reads no
+// memory of the thread's, so it never waits for it.
+func (s *shares) group(tid int) int {
+	s.mu.Lock()
+	group, known := s.groups[tid]
+	s.mu.Unlock()
+	if known {
+		return group
+	}
 	group, err := seccomp.ThreadGroup(tid)
 	if err != nil {
+		const unknown = -1
 		return unknown
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.groups[tid] = group
 	return group
+}
+
+// sweep forgets which threads are whose: their numbers are used again.
+func (s *shares) sweep() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.groups)
+}
+
+// takeDescriptors takes a share for the caller. What it gave up a moment ago does
+// not count: nobody tells the supervisor that a socket is closed.
+func (c *call) takeDescriptors(n int) (group int, err error) {
+	if group, err = c.s.descriptors.take(c.tid(), n); err == nil {
+		return group, nil
+	}
+	c.s.sweepForRoom()
+	return c.s.descriptors.take(c.tid(), n)
 }
 
 // descriptorsToDeal is how many descriptors the supervisor may hold for the

@@ -40,7 +40,7 @@ func (c *call) makeSocket(domain, typ int, flags int32, proto int) reply {
 	if !ok {
 		return proceed
 	}
-	group, err := c.s.descriptors.take(c.tid(), 1)
+	group, err := c.takeDescriptors(1)
 	if err != nil {
 		return failWith(err)
 	}
@@ -71,7 +71,7 @@ func (c *call) socketpair() reply {
 	if !ok || typ != unix.SOCK_DGRAM || flags&^sockFlags != 0 {
 		return proceed
 	}
-	group, err := c.s.descriptors.take(c.tid(), 2)
+	group, err := c.takeDescriptors(2)
 	if err != nil {
 		return failWith(err)
 	}

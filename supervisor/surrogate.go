@@ -20,6 +20,7 @@ type surrogate struct {
 	s      *Session
 	ino    inode
 	group  int // whose share its descriptors are of
+	share  int // and how many they are
 	family int
 	agent  sockaddr      // abstract name of the agent's end
 	end    *net.UnixConn // the supervisor's end; safe for concurrent use
@@ -80,29 +81,30 @@ func (t *surrogates) all() []*surrogate {
 	return out
 }
 
-// surrogateShare is how many descriptors a surrogate costs the supervisor, where
-// it keeps the agent's end too.
-const surrogateShare = 2
-
 // makeSurrogate answers socket(AF_INET*, SOCK_DGRAM).
 func (c *call) makeSurrogate(family int, flags int32) reply {
 	t := c.s.surrogates
-	group, err := c.s.descriptors.take(c.tid(), surrogateShare)
+	share := 1
+	held, keeps := c.s.finder.(*heldFinder)
+	if keeps {
+		share = 2
+	}
+	group, err := c.takeDescriptors(share)
 	if err != nil {
 		return failWith(err)
 	}
 	sur, agentFD, err := newSurrogate(c.s, family, flags&unix.SOCK_NONBLOCK != 0)
 	if err != nil {
-		c.s.descriptors.give(group, surrogateShare)
+		c.s.descriptors.give(group, share)
 		c.s.log.WithError(err).Warn("surrogate not made")
 		return fail(unix.ENOBUFS)
 	}
-	sur.proc, sur.group = c.process(), group
+	sur.proc, sur.group, sur.share = c.process(), group, share
 	t.mu.Lock()
 	t.byIno[sur.ino] = sur
 	t.mu.Unlock()
 	r := c.give(agentFD, flags)
-	if held, ok := c.s.finder.(*heldFinder); ok {
+	if keeps {
 		if _, err := held.keep(agentFD, group, 0); err != nil {
 			unix.Close(agentFD)
 		}
@@ -267,7 +269,7 @@ func (sur *surrogate) close() {
 		r.conn.Close()
 	}
 	sur.end.Close()
-	sur.s.descriptors.give(sur.group, surrogateShare)
+	sur.s.descriptors.give(sur.group, sur.share)
 }
 
 // sweep closes the surrogates whose agent's end is closed.

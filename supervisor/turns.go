@@ -10,6 +10,8 @@ import (
 // has 10,000 of them before it ends (debug.SetMaxThreads). So a thread group has
 // a few turns; the rest of its calls wait, without a thread, for their own kind.
 type turns struct {
+	each int // how many calls of one group may be under way at once
+
 	mu     sync.Mutex
 	groups map[int]*turnQueue // guarded by mu: those with turns under way
 }
@@ -26,11 +28,11 @@ type queued struct {
 	grant chan bool
 }
 
-// turnsEach is how many calls of one thread group may be under way at once. They
-// are short where nobody holds them up.
+// turnsEach is how many turns a thread group has. They are short where nobody
+// holds them up.
 const turnsEach = 4
 
-func newTurns() *turns { return &turns{groups: map[int]*turnQueue{}} }
+func newTurns(each int) *turns { return &turns{each: each, groups: map[int]*turnQueue{}} }
 
 // take waits for a turn of the group's. False: the caller of c has gone before,
 // and no turn was taken.
@@ -44,7 +46,7 @@ func (t *turns) take(group int, c *call) bool {
 		q = &turnQueue{}
 		t.groups[group] = q
 	}
-	if q.running < turnsEach {
+	if q.running < t.each {
 		q.running++
 		t.mu.Unlock()
 		return true
