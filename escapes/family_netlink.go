@@ -75,7 +75,7 @@ func netlinkAttempts() []Attempt {
 			a := Attempt{
 				Name: "family/netlink-" + one.name + way.suffix, Does: "send to a process outside by netlink's family " + one.name + way.does,
 				Rare: one.family == unix.NETLINK_XFRM, // many kernels are built without
-				Try:  func(g *Ground) error { return netlinkSend(g, one.family, way.send) },
+				Try:  func(g *Ground) error { return netlinkToken(g, one.family, way.send) },
 			}
 			if !one.everyone {
 				a.Needs = []Need{NeedRoot}
@@ -86,7 +86,7 @@ func netlinkAttempts() []Attempt {
 	return append(list, Attempt{
 		Name: "family/netlink-group", Does: "send to a group of processes outside by netlink", Needs: []Need{NeedRoot},
 		Try: func(g *Ground) error {
-			return netlinkSend(g, unix.NETLINK_USERSOCK, func(s *sock, g *Ground, data []byte) error {
+			return netlinkToken(g, unix.NETLINK_USERSOCK, func(s *sock, g *Ground, data []byte) error {
 				return s.sendto(data, 0, netlinkName(0, netlinkGroup))
 			})
 		},
@@ -114,8 +114,8 @@ func netlinkWays() []netlinkWay {
 	}
 }
 
-// netlinkSend sends the token in a message that asks for nothing.
-func netlinkSend(g *Ground, family uintptr, send func(*sock, *Ground, []byte) error) error {
+// netlinkToken sends the token in a message that asks for nothing.
+func netlinkToken(g *Ground, family uintptr, send func(*sock, *Ground, []byte) error) error {
 	s, err := newSock(unix.AF_NETLINK, unix.SOCK_RAW, family)
 	if err != nil {
 		return err

@@ -19,7 +19,7 @@ func raceAttempts() []Attempt {
 	return slices.Concat(
 		raceConnectAttempts(), raceMemoryAttempts(), raceDescriptorAttempts(), raceProcessAttempts(), raceListenAttempts(),
 		raceSendAttempts(), raceMessageAttempts(), raceUnixAttempts(), raceUnixMessageAttempts(), raceHeldAttempts(),
-		stallAttempts(),
+		stallAttempts(), stallManyAttempts(),
 	)
 }
 

@@ -156,6 +156,8 @@ func parts() map[string]func(*Ground, []string) error {
 		"witness":   witnessPart,
 		"namespace": namespacePart,
 		"fuse":      fusePart,
+		"processes": processesPart,
+		"flows":     flowsPart,
 		"sockets":   socketsPart,
 		"hoard":     hoardPart,
 	}

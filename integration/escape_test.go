@@ -143,5 +143,8 @@ func (f *field) isHeld(t *testing.T, a escapes.Attempt, profile string, lacks []
 		t.Errorf("the session ended with status %d: %q\n%s", out.Status, out.Said, out.Stderr)
 	default:
 		readRecords(t, log).checkSession(t)
+		if a.Stalls {
+			t.Log(out.Said) // how long others waited
+		}
 	}
 }

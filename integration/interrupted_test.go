@@ -7,7 +7,7 @@ import (
 )
 
 // TestInterrupted has signals come while the supervisor waits for the agent: in
-// a connect to a full backlog, in a send to a full socket. The agent must see
+// a connect to a full backlog, in a send to a full socket, in a receive. It must see
 // what it sees without a boundary, with SA_RESTART and without it.
 func TestInterrupted(t *testing.T) {
 	program := shop.file(t, "interrupted", func(path string) error {

@@ -112,7 +112,16 @@ func (l *Listener) hungUp() bool {
 // Valid says whether the notification still waits for its answer. Only while
 // it does is the target's thread stopped in that very call, so what was read
 // from /proc or from its memory before a true answer did belong to it.
-func (l *Listener) Valid(id NotifID) bool { return ioctlIDValid(l.fd, id) == nil }
+func (l *Listener) Valid(id NotifID) bool {
+	for {
+		// EINTR says nothing of the notification: a signal for this process
+		// (Go's preemption) came while another thread held the listener's
+		// lock (kernel/seccomp.c, seccomp_notify_id_valid).
+		if err := ioctlIDValid(l.fd, id); err != unix.EINTR {
+			return err == nil
+		}
+	}
+}
 
 // Return answers the call with val.
 func (l *Listener) Return(id NotifID, val int64) error {

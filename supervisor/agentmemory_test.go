@@ -111,11 +111,11 @@ func FuzzMessages(f *testing.F) {
 			sent++
 			checkMessage(t, c, mem, m)
 			files, err := c.copyControl(&outbound{k: k, m: m})
-			closeAll(files)
-			if len(files) > maxRights {
-				t.Errorf("%d descriptors are passed", len(files))
+			files.close()
+			if len(files.fds) > maxRights {
+				t.Errorf("%d descriptors are passed", len(files.fds))
 			}
-			return result(len(files), err)
+			return result(len(files.fds), err)
 		})
 		switch {
 		case r.kind == replyContinue:
@@ -196,12 +196,12 @@ func FuzzControl(f *testing.F) {
 		copy(mem, raw)
 		o := &outbound{k: k, m: &msghdr{control: mem.base(), controlLen: uint64(len(raw))}}
 		files, err := c.copyControl(o)
-		closeAll(files)
+		files.close()
 		_, kernel := seccomp.SendMessage(pair[0], []byte{0}, raw, unix.MSG_DONTWAIT, nil)
 		if kernel == nil {
 			passed := receivedFiles(t, pair[1])
-			if err != nil || passed != len(files) {
-				t.Errorf("%x: %d descriptors, %v; the kernel passes %d", raw, len(files), err, passed)
+			if err != nil || passed != len(files.fds) {
+				t.Errorf("%x: %d descriptors, %v; the kernel passes %d", raw, len(files.fds), err, passed)
 			}
 		}
 		if err == nil && kernel == unix.EINVAL && !claims(raw) {

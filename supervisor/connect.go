@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -165,11 +166,17 @@ func (c *call) connectFlow(k *socket, fl *flow) reply {
 	if !c.valid() {
 		return fail(unix.EINTR)
 	}
+	group, err := c.takeDescriptors(1)
+	if err != nil {
+		return failWith(c.overloaded())
+	}
+	fl.back = sync.OnceFunc(func() { c.s.descriptors.give(group, 1) })
 	if k.domain == unix.AF_INET6 && v6Only(k.fd) {
 		return result(0, c.s.flows.connectV6(fl, k.fd))
 	}
 	to, err := c.s.flows.announce(fl)
 	if err != nil {
+		fl.release()
 		return failWith(err)
 	}
 	source, err := connectFrom(k, to)
@@ -215,10 +222,15 @@ func (c *call) connectListener(k *socket, to netip.AddrPort) reply {
 // connectPeer connects to the real peer of a tcp rule. From here on nothing
 // of boundary is in the way.
 func (c *call) connectPeer(k *socket, d destination, q policies.Request) reply {
-	c.mayBlock() // the look-up, and a blocking connect
+	if err := c.mayBlock(); err != nil { // in the look-up, and in a blocking connect
+		return failWith(err)
+	}
 	ctx, cancel := context.WithTimeout(c.s.ctx, lookupTimeout)
 	defer cancel()
-	addrs, byOperator, err := c.s.resolver.addresses(ctx, d.host, d.port())
+	var addrs []netip.AddrPort
+	var byOperator bool
+	var err error
+	c.rest(func() { addrs, byOperator, err = c.s.resolver.addresses(ctx, d.host, d.port()) })
 	if err != nil || len(addrs) == 0 {
 		return c.lookupFailed(d, err)
 	}

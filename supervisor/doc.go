@@ -14,8 +14,10 @@
 //
 // Goroutines: one goroutine receives notifications and answers them in place.
 // A handler that may wait (for a peer, for a datagram) first calls
-// call.mayBlock, which starts another receiver. State that is shared between
-// handlers is guarded by the mutex of the struct that holds it.
+// call.mayBlock, which starts another receiver, and waits in call.rest, which
+// lets others of its process go on. While caution is on another receiver is
+// started for each call. State that is shared between handlers is guarded by the
+// mutex of the struct that holds it.
 //
 // The package refuses to run an agent when a guard that the policy requires is
 // missing, when the audit log cannot be opened, or when the filter cannot be

@@ -27,6 +27,26 @@ type flow struct {
 	made    time.Time
 
 	source chan netip.AddrPort // the agent's end, once connected; one value
+	back   func()              // gives back the share of descriptors; nil: there is none
+}
+
+// release is called when the flow's connection is closed, or will never be.
+func (fl *flow) release() {
+	if fl.back != nil {
+		fl.back()
+	}
+}
+
+// flowConn is a connection that arrived.
+type flowConn struct {
+	*net.TCPConn
+	flow *flow
+}
+
+// Close implements [net.Conn].
+func (c flowConn) Close() error {
+	defer c.flow.release()
+	return c.TCPConn.Close()
 }
 
 // flows is the listener on loopback that the proxy and the resolver share. It
@@ -119,6 +139,7 @@ func (f *flows) connected(fl *flow, source netip.AddrPort) {
 func (f *flows) cancel(fl *flow) {
 	f.forget(fl)
 	close(fl.source)
+	fl.release()
 }
 
 // forget is for a flow that has arrived, or never will.
@@ -137,10 +158,12 @@ func (f *flows) forget(fl *flow) {
 // that the flow is announced under the address that it comes from.
 func (f *flows) connectV6(fl *flow, fd int) error {
 	if f.v6 == nil {
+		fl.release()
 		return unix.ENETUNREACH
 	}
 	source, err := sourceV6(fd)
 	if err != nil {
+		fl.release()
 		return err
 	}
 	to := &unix.SockaddrInet6{Addr: netip.IPv6Loopback().As16(), Port: int(f.port6)}
@@ -149,6 +172,7 @@ func (f *flows) connectV6(fl *flow, fd int) error {
 	if f.bySource[source] != nil {
 		// A second connect while the first is under way: the kernel says so.
 		f.mu.Unlock()
+		fl.release()
 		return unix.Connect(fd, to)
 	}
 	f.bySource[source] = fl
@@ -196,13 +220,14 @@ func (f *flows) serve(l net.Listener) {
 
 // arrive hands an announced connection on and resets any other.
 func (f *flows) arrive(conn net.Conn) {
+	tcp := conn.(*net.TCPConn)
 	fl := f.claim(conn)
 	if fl == nil {
-		_ = conn.(*net.TCPConn).SetLinger(0)
-		conn.Close()
+		_ = tcp.SetLinger(0)
+		tcp.Close()
 		return
 	}
-	f.accept(fl, conn)
+	f.accept(fl, flowConn{tcp, fl})
 }
 
 func (f *flows) claim(conn net.Conn) *flow {
@@ -237,7 +262,13 @@ func (f *flows) claim(conn net.Conn) *flow {
 
 // sweep forgets flows that never arrived: their connect was given up.
 func (f *flows) sweep(now time.Time) {
-	old := func(fl *flow) bool { return now.Sub(fl.made) > announceTimeout }
+	old := func(fl *flow) bool {
+		if now.Sub(fl.made) <= announceTimeout {
+			return false
+		}
+		fl.release()
+		return true
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	maps.DeleteFunc(f.pending, func(_ netip.Addr, fl *flow) bool { return old(fl) })

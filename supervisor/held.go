@@ -20,7 +20,8 @@ import (
 // on duplicates of its own. A socket that it did not make (one end of a
 // socketpair, an accepted connection) is refused.
 type heldFinder struct {
-	within func(pid int) bool // is a process of the session
+	within      func(pid int) bool // is a process of the session
+	descriptors *shares
 
 	mu   sync.Mutex
 	held map[inode]*heldSocket // guarded by mu
@@ -28,16 +29,19 @@ type heldFinder struct {
 
 type heldSocket struct {
 	socket
+	group   int // whose share the duplicate is of
+	share   int // how much of it: 0 where somebody else accounts for it
 	missing int // collections in a row that found no process with it
 }
 
-func newHeldFinder(within func(pid int) bool) *heldFinder {
-	return &heldFinder{within: within, held: map[inode]*heldSocket{}}
+func newHeldFinder(within func(pid int) bool, descriptors *shares) *heldFinder {
+	return &heldFinder{within: within, descriptors: descriptors, held: map[inode]*heldSocket{}}
 }
 
-// keep takes ownership of fd.
-func (f *heldFinder) keep(fd int) (inode, error) {
-	k := &heldSocket{socket: socket{fd: fd, kept: true}}
+// keep takes ownership of fd, and of the share that it is of; where it fails it
+// takes neither.
+func (f *heldFinder) keep(fd, group, share int) (inode, error) {
+	k := &heldSocket{socket: socket{fd: fd, kept: true}, group: group, share: share}
 	if err := k.describe(); err != nil {
 		return 0, err
 	}
@@ -83,9 +87,15 @@ func (f *heldFinder) settled(ino inode) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if k, ok := f.held[ino]; ok {
-		unix.Close(k.fd)
-		delete(f.held, ino)
+		f.close(k)
 	}
+}
+
+// close is called with mu held.
+func (f *heldFinder) close(k *heldSocket) {
+	unix.Close(k.fd)
+	delete(f.held, k.ino)
+	f.descriptors.give(k.group, k.share)
 }
 
 // collectAfter is in how many looks in a row no process must have a socket
@@ -134,8 +144,7 @@ func (f *heldFinder) drop(after int, candidate func(*heldSocket) bool) (gone []i
 		}
 		k.missing++
 		if k.missing >= after && candidate(k) {
-			unix.Close(k.fd)
-			delete(f.held, ino)
+			f.close(k)
 			gone = append(gone, ino)
 		}
 	}

@@ -15,7 +15,7 @@ func isChild(pid int) bool {
 }
 
 func TestHeldFinder(t *testing.T) {
-	f := newHeldFinder(isChild)
+	f := newHeldFinder(isChild, newShares(64))
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -40,7 +40,7 @@ func TestHeldFinder(t *testing.T) {
 	if _, err := f.find(cmd.Process.Pid, 3); err != unix.EACCES {
 		t.Errorf("a socket that is not kept: %v", err)
 	}
-	ino, err := f.keep(fd)
+	ino, err := f.keep(fd, nobody, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,12 +75,12 @@ func TestHeldFinder(t *testing.T) {
 }
 
 func TestHeldSettled(t *testing.T) {
-	f := newHeldFinder(isChild)
+	f := newHeldFinder(isChild, newShares(64))
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ino, err := f.keep(fd)
+	ino, err := f.keep(fd, nobody, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,14 +103,14 @@ func TestHeldSettled(t *testing.T) {
 	}
 	defer r.Close()
 	defer w.Close()
-	if _, err := f.keep(int(r.Fd())); err == nil {
+	if _, err := f.keep(int(r.Fd()), nobody, 1); err == nil {
 		t.Error("a pipe is kept")
 	}
 }
 
 // TestHeldUnderWay: a socket that only a message holds is not collected.
 func TestHeldUnderWay(t *testing.T) {
-	f := newHeldFinder(isChild)
+	f := newHeldFinder(isChild, newShares(64))
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"sync/atomic"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -58,6 +56,9 @@ type call struct {
 	name string // of the system call
 	lead *lead
 	proc *process
+
+	apart bool // from the lead: it is under way on its own
+	group int  // whose share and turn it has; meaningful if apart
 }
 
 func (c *call) arg(n int) uint64 { return c.n.Data.Args[n] }
@@ -67,10 +68,6 @@ func (c *call) tid() int         { return int(c.n.PID) }
 // valid says whether the caller still waits in this very call, so that what
 // was read by its thread id did belong to it.
 func (c *call) valid() bool { return c.s.listener.Valid(c.n.ID) }
-
-// mayBlock is called before anything that can wait for somebody else. It lets
-// another goroutine receive notifications; this one ends with its answer.
-func (c *call) mayBlock() { c.lead.pass() }
 
 // process says who calls, and looks it up once a call. Where the caller is gone
 // meanwhile its thread id may be another's, so nothing is said of it.
@@ -113,54 +110,6 @@ func (c *call) memoryError(err error) error {
 	return err
 }
 
-// lead is held by the goroutine that receives notifications, and answers them
-// itself: there is one at a time. It is passed on before what may take long
-// and, by a timer, where something does all the same: an agent has ways to
-// make the kernel wait in a call that should not (memory behind a userfaultfd
-// or FUSE, a network namespace that drops what is sent to loopback). Others of
-// the session must not wait with it.
-type lead struct {
-	s     *Session
-	state atomic.Int32
-	timer *time.Timer
-}
-
-// States of a lead.
-const (
-	leadWaits  = iota // for a notification
-	leadBusy          // with an answer
-	leadPassed        // another goroutine receives
-)
-
-// tooLong is how long one answer may hold up the others.
-const tooLong = 20 * time.Millisecond
-
-func newLead(s *Session) *lead {
-	l := &lead{s: s}
-	l.timer = time.AfterFunc(time.Hour, l.pass)
-	l.timer.Stop()
-	return l
-}
-
-// begin is called with a notification in hand.
-func (l *lead) begin() {
-	l.state.Store(leadBusy)
-	l.timer.Reset(tooLong)
-}
-
-// end is called when that was answered. False: another goroutine leads.
-func (l *lead) end() bool {
-	l.timer.Stop()
-	return l.state.CompareAndSwap(leadBusy, leadWaits)
-}
-
-// pass lets another goroutine lead.
-func (l *lead) pass() {
-	if l.state.CompareAndSwap(leadBusy, leadPassed) {
-		go l.s.receive()
-	}
-}
-
 // receive is the loop of the goroutine that leads.
 func (s *Session) receive() {
 	l := newLead(s)
@@ -169,9 +118,14 @@ func (s *Session) receive() {
 		c := call{s: s, lead: l}
 		err := s.listener.Receive(&c.n)
 		switch {
+		case err == nil && s.caution.on():
+			go s.receive()
+			s.answerApart(&c)
+			return
 		case err == nil:
 			l.begin()
 			s.answer(&c, s.dispatch(&c))
+			c.finish()
 			if !l.end() {
 				return
 			}

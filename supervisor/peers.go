@@ -103,6 +103,12 @@ func (r *repeats) enable() {
 	r.on = true
 }
 
+func (r *repeats) enabled() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.on
+}
+
 func (r *repeats) note(c *call, ino inode, dialled netip.AddrPort, answer reply) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -151,10 +150,9 @@ func (c *call) drain(sur *surrogate, flags int, wait bool) ([]byte, netip.AddrPo
 		return nil, none, 0, fail(unix.EINTR)
 	}
 	peek := flags & unix.MSG_PEEK
-	buf := make([]byte, maxDatagram+1)
-	n, from, err := sur.drainNow(k.fd, buf, peek)
+	data, from, err := sur.drainNow(k.fd, peek)
 	if err == unix.EAGAIN && wait && flags&unix.MSG_DONTWAIT == 0 && !k.nonblocking() {
-		n, from, err = c.awaitDatagram(sur, k.fd, buf, peek)
+		data, from, err = c.awaitDatagram(sur, k.fd, peek)
 	}
 	if err == unix.ECONNRESET {
 		err = unix.ECONNREFUSED // what UDP says of an unreachable port
@@ -162,40 +160,42 @@ func (c *call) drain(sur *surrogate, flags int, wait bool) ([]byte, netip.AddrPo
 	if err != nil {
 		return nil, none, 0, failWith(err)
 	}
-	return buf[:n:n], from, flags, reply{}
+	return data, from, flags, reply{}
 }
 
 // drainNow takes a datagram that is there, and says whence it came. Both are one
 // step: several threads may receive at once.
-func (sur *surrogate) drainNow(fd int, buf []byte, flags int) (int, netip.AddrPort, error) {
+func (sur *surrogate) drainNow(fd, flags int) ([]byte, netip.AddrPort, error) {
+	buf := datagramBuffers.Get().(*[]byte)
+	defer datagramBuffers.Put(buf)
 	sur.drainMu.Lock()
 	defer sur.drainMu.Unlock()
 	for {
-		n, _, err := unix.Recvfrom(fd, buf, flags|unix.MSG_DONTWAIT)
+		n, _, err := unix.Recvfrom(fd, *buf, flags|unix.MSG_DONTWAIT)
 		switch err {
 		case unix.EINTR:
 		case nil:
-			return n, sur.sourceOf(buf[:n], flags&unix.MSG_PEEK != 0), nil
+			data := append([]byte{}, (*buf)[:n]...) // not nil where it is empty
+			return data, sur.sourceOf(data, flags&unix.MSG_PEEK != 0), nil
 		default:
-			return 0, netip.AddrPort{}, err
+			return nil, netip.AddrPort{}, err
 		}
 	}
 }
 
-// waitStep is how often a blocking receive looks for a signal: under
-// WAIT_KILLABLE_RECV the kernel interrupts the call for none but SIGKILL.
-const waitStep = 20 * time.Millisecond
-
 // awaitDatagram waits for as long as the agent's own SO_RCVTIMEO says.
-func (c *call) awaitDatagram(sur *surrogate, fd int, buf []byte, flags int) (int, netip.AddrPort, error) {
-	w := c.newPatience(fd, unix.SO_RCVTIMEO)
+func (c *call) awaitDatagram(sur *surrogate, fd, flags int) ([]byte, netip.AddrPort, error) {
+	w, err := c.newPatience(fd, unix.SO_RCVTIMEO)
+	if err != nil {
+		return nil, netip.AddrPort{}, err
+	}
 	for {
 		if err := w.wait(unix.POLLIN); err != nil {
-			return 0, netip.AddrPort{}, err
+			return nil, netip.AddrPort{}, err
 		}
-		n, from, err := sur.drainNow(fd, buf, flags)
+		data, from, err := sur.drainNow(fd, flags)
 		if err != unix.EAGAIN {
-			return n, from, err
+			return data, from, err
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"encoding/binary"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -47,7 +46,7 @@ func (c *call) sendFor(k *socket, m *msghdr, flags int) reply {
 		defer target.close()
 	}
 	files, err := c.copyControl(o)
-	defer closeAll(files)
+	defer files.close()
 	if err != nil {
 		return failWith(err)
 	}
@@ -89,86 +88,6 @@ func (c *call) addressee(o *outbound, to sockaddr) (*unixTarget, reply) {
 	return nil, fail(unix.EACCES)
 }
 
-// copyControl copies the control messages, and takes duplicates of what they
-// pass; those are the caller's to close.
-func (c *call) copyControl(o *outbound) (files []int, err error) {
-	if o.m.controlLen == 0 {
-		return nil, nil
-	}
-	if o.m.controlLen > maxControlRoom {
-		return nil, unix.ENOBUFS
-	}
-	raw := make([]byte, o.m.controlLen)
-	if err := c.read(o.m.control, raw); err != nil {
-		return nil, err
-	}
-	if o.k.domain != unix.AF_UNIX {
-		o.control = raw
-		return nil, nil
-	}
-	messages, err := unix.ParseSocketControlMessage(raw)
-	if err != nil {
-		return nil, unix.EINVAL
-	}
-	for i := range messages {
-		if messages[i].Header.Level != unix.SOL_SOCKET {
-			continue
-		}
-		switch messages[i].Header.Type {
-		case unix.SCM_RIGHTS:
-			if files, err = c.copyRights(messages[i].Data, files); err != nil {
-				return files, err
-			}
-		case unix.SCM_CREDENTIALS:
-			// Those of who sends are told (see sendAs); others can't be claimed.
-			if len(messages[i].Data) != unix.SizeofUcred {
-				return files, unix.EINVAL
-			}
-		default:
-			return files, unix.EINVAL
-		}
-	}
-	if len(files) > 0 {
-		o.control = unix.UnixRights(files...)
-	}
-	return files, nil
-}
-
-// maxRights is SCM_MAX_FD, <net/scm.h>: so many descriptors a message holds.
-const maxRights = 253
-
-// copyRights duplicates the descriptors that a message passes. Where
-// descriptors can't be duplicated, only sockets that the supervisor keeps a
-// duplicate of can be passed.
-//
-// What does not make up a number at the end is ignored, as by the kernel;
-// unix.ParseUnixRights would panic.
-func (c *call) copyRights(data []byte, files []int) ([]int, error) {
-	const size = 4 // of an int
-	if len(files)+len(data)/size > maxRights {
-		return files, unix.EINVAL
-	}
-	for ; len(data) >= size; data = data[size:] {
-		fd := int32(binary.NativeEndian.Uint32(data))
-		dup, err := c.s.finder.duplicate(c.tid(), fd)
-		if err == unix.EACCES || err == unix.ENOTSOCK {
-			c.s.refusedWith(c, unix.EACCES)
-			return files, unix.EACCES
-		}
-		if err != nil {
-			return files, err
-		}
-		files = append(files, dup)
-	}
-	return files, nil
-}
-
-func closeAll(fds []int) {
-	for _, fd := range fds {
-		unix.Close(fd)
-	}
-}
-
 // transmit sends the message as the kernel would: a datagram at once, a stream
 // piece by piece, waiting where the socket waits.
 func (c *call) transmit(o *outbound) (int, error) {
@@ -197,23 +116,21 @@ func (c *call) transmit(o *outbound) (int, error) {
 	}
 }
 
-// transmitPiece copies and sends a part of the message; a datagram is one.
+// transmitPiece sends a part of the message; a datagram is one.
 func (c *call) transmitPiece(o *outbound, from, size, total int, stream bool) (int, error) {
 	if !stream {
 		size = total
 	}
-	data, err := c.gatherPart(o.m, from, size)
-	if err != nil {
-		return 0, err
-	}
 	var w *patience
 	for {
-		n, err := c.sendPiece(o, data)
+		n, err := c.transmitNow(o, from, size)
 		if err != unix.EAGAIN || o.flags&unix.MSG_DONTWAIT != 0 || o.k.nonblocking() {
 			return n, err
 		}
 		if w == nil {
-			w = c.newPatience(o.k.fd, unix.SO_SNDTIMEO)
+			if w, err = c.newPatience(o.k.fd, unix.SO_SNDTIMEO); err != nil {
+				return 0, err
+			}
 		}
 		if err := w.wait(unix.POLLOUT); err != nil {
 			return 0, err
@@ -221,9 +138,14 @@ func (c *call) transmitPiece(o *outbound, from, size, total int, stream bool) (i
 	}
 }
 
-// sendPiece sends data with the rights of who calls, and tells a peer that asks
-// (unix(7), SO_PASSCRED) who that is.
-func (c *call) sendPiece(o *outbound, data []byte) (n int, err error) {
+// transmitNow sends what there is room for, with the rights of who calls, and
+// tells a peer that asks (unix(7), SO_PASSCRED) who that is. The data is copied
+// each time: those who wait may be many.
+func (c *call) transmitNow(o *outbound, from, size int) (n int, err error) {
+	data, err := c.gatherPart(o.m, from, size)
+	if err != nil {
+		return 0, err
+	}
 	control := o.control
 	send := func() (err error) {
 		n, err = seccomp.SendMessage(o.k.fd, data, control, o.flags|unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, o.to)

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -65,11 +66,20 @@ type Session struct {
 	surrogates *surrogates
 	sources    *sources
 	unixNames  *unixNames
+	poller     *poller
+
+	caution      caution
+	turns        *turns
+	threads      *turns       // of the calls of one thread: see answerApart
+	apart        *shares      // of calls that are answered apart from the lead
+	descriptors  *shares      // of descriptors that the supervisor holds for the agent
+	overloadedAt atomic.Int64 // when it was last said, as Unix time in nanoseconds
 
 	endMu sync.RWMutex
 	ended bool // guarded by endMu: the last record is written
 
 	sweepMu sync.Mutex // one sweep at a time
+	roomAt  time.Time  // guarded by sweepMu: when it may next be swept for room
 	failed  sync.Once
 	broken  chan error // one value: the session can't go on
 }
@@ -85,7 +95,8 @@ func Run(l *Launcher, cfg Config) (int, error) {
 	s := &Session{
 		policy: cfg.Policy, audit: cfg.Audit, terminal: cfg.Terminal, log: cfg.Log, root: os.Geteuid() == 0,
 		handlers: newHandlers(), procs: newProcesses(), names: newNames(), peers: newPeers[sockaddr](), connectors: newPeers[unix.Ucred](), repeats: newRepeats(),
-		listeners: newListeners(), surrogates: newSurrogates(), sources: newSources(), unixNames: newUnixNames(), broken: make(chan error, 1),
+		listeners: newListeners(), surrogates: newSurrogates(), sources: newSources(), unixNames: newUnixNames(),
+		poller: newPoller(), turns: newTurns(turnsEach), threads: newTurns(1), apart: newShares(maxApart), descriptors: newShares(descriptorsToDeal()), broken: make(chan error, 1),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	defer s.cancel()
@@ -137,7 +148,7 @@ func (s *Session) start(l *Launcher, cfg Config, dir string) error {
 	if m.getfd == nil {
 		s.finder = newGetfdFinder()
 	} else {
-		s.finder = newHeldFinder(s.procs.within)
+		s.finder = newHeldFinder(s.procs.within, s.descriptors)
 	}
 	env, err := s.openProxy(cfg, dir)
 	if err != nil {
@@ -383,10 +394,27 @@ func (s *Session) sweep() {
 		case now := <-tick.C:
 			s.sweepSockets(false)
 			s.flows.sweep(now)
+			s.turns.sweep()
+			s.threads.sweep()
+			s.apart.sweep()
+			s.descriptors.sweep()
 		case <-s.ctx.Done():
 			return
 		}
 	}
+}
+
+// sweepForRoom sweeps because there is no room for more, but not all the time.
+func (s *Session) sweepForRoom() {
+	s.sweepMu.Lock()
+	defer s.sweepMu.Unlock()
+	began := time.Now()
+	if began.Before(s.roomAt) {
+		return
+	}
+	s.sweepNow(true)
+	const share = 8 // of the time, at most
+	s.roomAt = time.Now().Add(share * time.Since(began))
 }
 
 // sweepSockets closes what stands for sockets that no process has any more.
@@ -394,6 +422,11 @@ func (s *Session) sweep() {
 func (s *Session) sweepSockets(now bool) {
 	s.sweepMu.Lock()
 	defer s.sweepMu.Unlock()
+	s.sweepNow(now)
+}
+
+// sweepNow is called with sweepMu held.
+func (s *Session) sweepNow(now bool) {
 	if getfd, ok := s.finder.(*getfdFinder); ok {
 		getfd.sweep()
 		s.surrogates.sweep()

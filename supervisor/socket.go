@@ -40,12 +40,23 @@ func (c *call) makeSocket(domain, typ int, flags int32, proto int) reply {
 	if !ok {
 		return proceed
 	}
-	fd, err := c.s.openSocket(domain, typ|unix.SOCK_CLOEXEC|int(flags&unix.SOCK_NONBLOCK), proto)
+	group, err := c.takeDescriptors(1)
 	if err != nil {
 		return failWith(err)
 	}
-	if _, err := held.keep(fd); err != nil {
+	fd, err := c.s.openSocket(domain, typ|unix.SOCK_CLOEXEC|int(flags&unix.SOCK_NONBLOCK), proto)
+	if err != nil {
+		c.s.descriptors.give(group, 1)
+		return failWith(err)
+	}
+	return c.giveKept(held, fd, flags, group)
+}
+
+// giveKept gives a socket to the agent, and keeps it in the share of a group.
+func (c *call) giveKept(held *heldFinder, fd int, flags int32, group int) reply {
+	if _, err := held.keep(fd, group, 1); err != nil {
 		unix.Close(fd)
+		c.s.descriptors.give(group, 1)
 		return failWith(err)
 	}
 	return c.give(fd, flags)
@@ -60,19 +71,20 @@ func (c *call) socketpair() reply {
 	if !ok || typ != unix.SOCK_DGRAM || flags&^sockFlags != 0 {
 		return proceed
 	}
+	group, err := c.takeDescriptors(2)
+	if err != nil {
+		return failWith(err)
+	}
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|int(flags&unix.SOCK_NONBLOCK), int(c.int(2)))
 	if err != nil {
+		c.s.descriptors.give(group, 2)
 		return failWith(err)
 	}
 	var numbers []byte
 	var failed error
 	for _, fd := range pair {
-		r := c.give(fd, flags)
+		r := c.giveKept(held, fd, flags, group)
 		numbers = binary.NativeEndian.AppendUint32(numbers, uint32(r.val))
-		if _, err := held.keep(fd); err != nil {
-			unix.Close(fd)
-			failed = err
-		}
 		if r.kind == replyErrno {
 			failed = r.errno
 		}

@@ -19,6 +19,8 @@ import (
 type surrogate struct {
 	s      *Session
 	ino    inode
+	group  int // whose share its descriptors are of
+	share  int // and how many they are
 	family int
 	agent  sockaddr      // abstract name of the agent's end
 	end    *net.UnixConn // the supervisor's end; safe for concurrent use
@@ -79,31 +81,31 @@ func (t *surrogates) all() []*surrogate {
 	return out
 }
 
-// maxSurrogates bounds what an agent can make the supervisor hold: each costs
-// it two descriptors and a goroutine.
-const maxSurrogates = 16384
-
 // makeSurrogate answers socket(AF_INET*, SOCK_DGRAM).
 func (c *call) makeSurrogate(family int, flags int32) reply {
 	t := c.s.surrogates
-	t.mu.Lock()
-	full := len(t.byIno) >= maxSurrogates
-	t.mu.Unlock()
-	if full {
-		return fail(unix.EMFILE)
+	share := 1
+	held, keeps := c.s.finder.(*heldFinder)
+	if keeps {
+		share = 2
+	}
+	group, err := c.takeDescriptors(share)
+	if err != nil {
+		return failWith(err)
 	}
 	sur, agentFD, err := newSurrogate(c.s, family, flags&unix.SOCK_NONBLOCK != 0)
 	if err != nil {
+		c.s.descriptors.give(group, share)
 		c.s.log.WithError(err).Warn("surrogate not made")
 		return fail(unix.ENOBUFS)
 	}
-	sur.proc = c.process()
+	sur.proc, sur.group, sur.share = c.process(), group, share
 	t.mu.Lock()
 	t.byIno[sur.ino] = sur
 	t.mu.Unlock()
 	r := c.give(agentFD, flags)
-	if held, ok := c.s.finder.(*heldFinder); ok {
-		if _, err := held.keep(agentFD); err != nil {
+	if keeps {
+		if _, err := held.keep(agentFD, group, 0); err != nil {
 			unix.Close(agentFD)
 		}
 	} else {
@@ -267,6 +269,7 @@ func (sur *surrogate) close() {
 		r.conn.Close()
 	}
 	sur.end.Close()
+	sur.s.descriptors.give(sur.group, sur.share)
 }
 
 // sweep closes the surrogates whose agent's end is closed.

@@ -102,8 +102,8 @@ func (c *call) connectUnix(k *socket, addr sockaddr) reply {
 	if target.own && k.typ != unix.SOCK_DGRAM {
 		c.rememberConnector(k) // before the listener can ask
 	}
-	err := c.s.asAgent(c, func() error {
-		return c.connectPatiently(k, func() error { return seccomp.Connect(k.fd, target.addr) })
+	err := c.connectPatiently(k, func() error {
+		return c.s.asAgent(c, func() error { return seccomp.Connect(k.fd, target.addr) })
 	})
 	if err == nil && k.typ != unix.SOCK_DGRAM {
 		c.s.finder.settled(k.ino)

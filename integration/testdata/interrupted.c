@@ -1,6 +1,7 @@
 /* Calls that wait, while a timer's signal comes: what each returns, and whether
  * it was run again, must be as the kernel itself has it (signal(7)). */
 #include <errno.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +33,7 @@ static void say(const char *what, int restart, long result, int error) {
 static pid_t later(void (*act)(int), int fd) {
   pid_t child = fork();
   if (child == 0) {
-    usleep(600000);
+    usleep(1500000);
     act(fd);
     pause();
   }
@@ -81,12 +82,45 @@ static void sends(int restart) {
   finish(child);
 }
 
+enum { SHORT = 100000 };
+static struct sockaddr_in place = {AF_INET};
+
+static void deliver(int fd) { sendto(fd, "x", 1, 0, (void *)&place, sizeof place); }
+
+/* receives waits for a datagram, for as long as limit says (0: for ever). One
+ * that is shorter than the timer has none. */
+static void receives(int restart, long limit) {
+  char byte, what[64];
+  struct timeval most = {limit / 1000000, limit % 1000000};
+  struct sockaddr_in from;
+  socklen_t size = sizeof place, length = sizeof from;
+  int fd = socket(AF_INET, SOCK_DGRAM, 0);
+  place.sin_port = 0;
+  place.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (bind(fd, (void *)&place, size) || getsockname(fd, (void *)&place, &size) ||
+      setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof most)) {
+    perror("set up");
+    exit(1);
+  }
+  pid_t child = later(deliver, socket(AF_INET, SOCK_DGRAM, 0));
+  hits = 0;
+  if (limit != SHORT) arm();
+  long result = recvfrom(fd, &byte, 1, 0, (void *)&from, &length);
+  snprintf(what, sizeof what, "recvfrom for %ld ms", limit / 1000);
+  say(what, restart, result, errno);
+  finish(child);
+  close(fd);
+}
+
 int main(void) {
   for (int restart = 0; restart < 2; restart++) {
     struct sigaction action = {.sa_handler = hit, .sa_flags = restart ? SA_RESTART : 0};
     sigaction(SIGALRM, &action, NULL);
     connects(restart);
     sends(restart);
+    receives(restart, 0);
+    receives(restart, SHORT);
+    receives(restart, 5000000);
   }
   return 0;
 }
