@@ -71,7 +71,6 @@ var unfinished = []string{
 	"loopback/reuse-port", "loopback/reuse-port-filter", "listen/race-shutdown", "listen/udp-autobind",
 	"inherit/listener", "inherit/ring", "inherit/packet", "filter/trace-address", "filter/trace-number",
 	"filter/trace-exit", "filter/trace-emulated", "filter/trace-set-info", "filter/trace-own-filter",
-	"host/queue", "host/core-pattern-init", "host/clock",
 	"filter/trace-socket", "filter/trace-suspend", "filter/race-tracer-memory", "filter/race-interrupt",
 }
 
@@ -81,8 +80,6 @@ var open = map[string]string{
 	"process/oom":             procFiles,
 	"process/oom-old":         procFiles,
 	"process/coredump-filter": procFiles,
-	"process/timer-slack":     procFiles,
-	"host/node":               "root keeps the right to make device nodes, as package managers need it: a container's device rules are the limit",
 }
 
 const procFiles = "the kernel lets every process of a user write to these files of /proc/PID: nothing leaves by them"

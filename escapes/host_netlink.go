@@ -98,6 +98,11 @@ const (
 // tableLines dumps a table of the kernel's, a line for each message.
 func tableLines(request int) []string {
 	raw, err := syscall.NetlinkRIB(request, unix.AF_UNSPEC)
+	if request == unix.RTM_GETQDISC {
+		// It asks for a whole struct tcmsg; the queues of a few interfaces
+		// come in one datagram.
+		raw, err = netlink(unix.NETLINK_ROUTE, netlinkMessage(unix.RTM_GETQDISC, unix.NLM_F_DUMP, make([]byte, sizeofTcMsg)))
+	}
 	if err != nil {
 		return []string{err.Error()}
 	}

@@ -2,6 +2,7 @@ package escapes
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -24,9 +25,8 @@ func settingAttempts() []Attempt {
 		{Name: "host/core-pattern-inherited", Does: "the same from an inherited folder", Try: func(g *Ground) error {
 			return rewrite(fmt.Sprintf("/proc/self/fd/%d/%s", g.Inherited["root"], corePattern))
 		}},
-		{Name: "host/core-pattern-init", Does: "the same by the root folder of the first process", Try: func(*Ground) error {
-			return rewrite("/proc/1/root/" + corePattern)
-		}},
+		{Name: "host/core-pattern-other-root", Does: "the same by the root folder of a process outside", Guards: ptraceGuard,
+			Try: each(func(_ *Ground, pid int) error { return rewrite(procFile(pid, "root/"+corePattern)) })},
 		{Name: "host/core-pattern-splice", Does: "the same by splice from a pipe", Try: func(*Ground) error { return spliceInto("/" + corePattern) }},
 		{Name: "host/fs-setting", Does: "say whether privileged programs dump core", Try: func(*Ground) error {
 			return rewrite("/proc/sys/fs/suid_dumpable")
@@ -53,12 +53,17 @@ func settingAttempts() []Attempt {
 			return writeOnly("/proc/sys/kernel/hostname", []byte(newLinkName(g)))
 		}},
 		{Name: "host/clock", Does: "set the clock", Try: func(*Ground) error {
-			// By nothing, which the kernel does like any other distance.
-			const setOffset = 0x100 // ADJ_SETOFFSET, adjtimex(2)
-			_, err := unix.Adjtimex(&unix.Timex{Modes: setOffset})
-			return err
+			return errors.Join(shiftClock(0, 1), shiftClock(-1, 999_999_999))
 		}},
 	}
+}
+
+// shiftClock moves the clock, adjtimex(2): an attempt does so by a nanosecond,
+// and back.
+func shiftClock(seconds, nanoseconds int64) error {
+	const setOffset, nano = 0x100, 0x2000 // ADJ_SETOFFSET, ADJ_NANO
+	_, err := unix.Adjtimex(&unix.Timex{Modes: setOffset | nano, Time: unix.Timeval{Sec: seconds, Usec: nanoseconds}})
+	return err
 }
 
 // stepFreshProc mounts a /proc of its own process and network namespace, and

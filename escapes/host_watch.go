@@ -55,8 +55,8 @@ func (r *Referee) watchFiles() error {
 	return nil
 }
 
-// watchClock has a timer that is cancelled when somebody sets the clock, be it
-// to the time that it is, timerfd_create(2).
+// watchClock has a timer that is cancelled when somebody sets the clock,
+// timerfd_create(2).
 func (r *Referee) watchClock() error {
 	fd, err := unix.TimerfdCreate(unix.CLOCK_REALTIME, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
 	if err != nil {
