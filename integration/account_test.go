@@ -66,6 +66,9 @@ const (
 	asUser mode = "user"   // an ordinary user without capabilities: the main case
 	asRoot mode = "root"   // root with all capabilities
 	docker mode = "docker" // an ordinary user under Docker's default profile
+	// dockerRoot is root under that profile, with the capabilities that Docker
+	// leaves to root. A container has a system of its own: see newSystem.
+	dockerRoot mode = "docker-root"
 )
 
 // eachMode runs a test in every mode that this machine can give: all three
@@ -83,7 +86,7 @@ func eachMode(t *testing.T, test func(t *testing.T, as mode)) {
 
 // account returns who runs boundary in this mode.
 func (m mode) account() *account {
-	if m == asRoot {
+	if m == asRoot || m == dockerRoot {
 		return &account{name: "root"}
 	}
 	return shop.user
@@ -102,10 +105,10 @@ func (m mode) attributes() *syscall.SysProcAttr {
 // wrap returns the command line under which argv runs in this mode.
 func (m mode) wrap(t testing.TB, argv []string) []string {
 	t.Helper()
-	if m != docker {
+	if m != docker && m != dockerRoot {
 		return argv
 	}
-	return append([]string{shop.confine(t), "docker"}, argv...)
+	return append([]string{shop.confine(t), string(m)}, argv...)
 }
 
 // dir returns a new folder that belongs to the mode's user, and is removed

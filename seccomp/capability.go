@@ -55,3 +55,11 @@ func DropCapabilities() error {
 	// Ambient capabilities follow the permitted and inheritable sets.
 	return nil
 }
+
+// MayTraceAll says whether the caller holds CAP_SYS_PTRACE: it may then look
+// into the processes of every user, and into those that are not dumpable.
+func MayTraceAll() bool {
+	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	return unix.Capget(&hdr, &data[0]) == nil && data[0].Effective>>unix.CAP_SYS_PTRACE&1 == 1
+}

@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -124,20 +123,33 @@ func (f *heldFinder) drop(after int, candidate func(*heldSocket) bool) (gone []i
 
 // socketsInUse reads the descriptor tables of all processes but this one.
 func socketsInUse() map[inode]bool {
-	self := strconv.Itoa(os.Getpid())
-	links, _ := filepath.Glob("/proc/[0-9]*/fd/*")
+	dirs, _ := filepath.Glob("/proc/[0-9]*")
 	inUse := map[inode]bool{}
-	for _, path := range links {
-		if strings.HasPrefix(path, "/proc/"+self+"/") {
+	for _, dir := range dirs {
+		pid, err := strconv.Atoi(filepath.Base(dir))
+		if err != nil || pid == os.Getpid() {
 			continue
 		}
-		link, err := os.Readlink(path)
-		if err != nil {
-			continue
-		}
+		_ = asOwner(pid, func() error { return addSockets(dir+"/fd", inUse) }) // it may have ended
+	}
+	return inUse
+}
+
+// addSockets notes the sockets in one process's table, and returns the last
+// error.
+func addSockets(dir string, inUse map[inode]bool) (failed error) {
+	links, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, entry := range links {
+		link, err := os.Readlink(filepath.Join(dir, entry.Name()))
 		if ino, ok := socketInode(link); ok {
 			inUse[ino] = true
 		}
+		if err != nil {
+			failed = err
+		}
 	}
-	return inUse
+	return failed
 }

@@ -15,6 +15,11 @@ import (
 // capabilities are: by the file's owner alone it sets the program that the
 // kernel starts for a core dump (core_pattern), outside of every boundary. So
 // for root these are shown read-only, in a mount namespace of the session's.
+//
+// A /proc of its own with hidepid=ptraceable would also close to root the files
+// that any process of a user may write of his others (oom_score_adj). It would
+// hide from root, who has no CAP_SYS_PTRACE here, what it runs as other users:
+// ps, pgrep and start-stop-daemon would not find a database that it started.
 
 // kernelTypes are the file systems through which the machine's state is set.
 var kernelTypes = []string{

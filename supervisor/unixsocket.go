@@ -234,7 +234,7 @@ type view struct {
 // the directory.
 func (c *call) viewOf(path string) (view, error) {
 	proc := "/proc/" + strconv.Itoa(c.tid())
-	root, err := openDir(proc + "/root")
+	root, err := c.openDir(proc + "/root")
 	if err != nil {
 		return view{}, unix.EACCES
 	}
@@ -242,7 +242,7 @@ func (c *call) viewOf(path string) (view, error) {
 	switch {
 	case !filepath.IsAbs(path):
 		root.Close()
-		if v.dir, err = openDir(proc + "/cwd"); err != nil {
+		if v.dir, err = c.openDir(proc + "/cwd"); err != nil {
 			return view{}, unix.EACCES
 		}
 	case !v.same:
@@ -264,8 +264,13 @@ func (v view) open(path string, flags uint64) (*os.File, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-func openDir(path string) (*os.File, error) {
-	return os.OpenFile(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+// openDir opens a directory of the calling process's.
+func (c *call) openDir(path string) (dir *os.File, err error) {
+	err = asOwner(c.tid(), func() (err error) {
+		dir, err = os.OpenFile(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		return err
+	})
+	return dir, err
 }
 
 // ownProc makes a path that begins with the caller's own directory in /proc
@@ -288,7 +293,7 @@ func (c *call) sameView(root *os.File) bool {
 	if unix.Fstat(int(root.Fd()), &a) != nil || unix.Stat("/", &b) != nil || a.Dev != b.Dev || a.Ino != b.Ino {
 		return false
 	}
-	its, err := os.Readlink("/proc/" + strconv.Itoa(c.tid()) + "/ns/mnt")
+	its, err := readLink(c.tid(), "/ns/mnt")
 	return err == nil && its == c.s.mounts
 }
 
