@@ -47,6 +47,40 @@ func closeKernelFiles() error {
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 		return fmt.Errorf("make mount namespace: %w", err)
 	}
+	if err := fromTop(closeMounts); err != nil {
+		return err
+	}
+	if kernelFilesOpen() {
+		return fmt.Errorf("%s is still writable", probedFile)
+	}
+	return nil
+}
+
+// fromTop does something in the calling thread's mount namespace with its very
+// root as root. Where boundary itself runs in a chroot, an agent that is root
+// can leave that (chroot(2), "does not change the current working directory"),
+// and must find nothing more above. setns(2) leads there; it is done by another
+// thread, so that the caller's root stays.
+func fromTop(do func() error) error {
+	mounts, err := os.Open("/proc/thread-self/ns/mnt")
+	if err != nil {
+		return fmt.Errorf("open mount namespace: %w", err)
+	}
+	defer mounts.Close()
+	return onThread(func() error {
+		// A thread that shares its root with others may not change namespace.
+		if err := unix.Unshare(unix.CLONE_FS); err != nil {
+			return fmt.Errorf("part root: %w", err)
+		}
+		if err := unix.Setns(int(mounts.Fd()), unix.CLONE_NEWNS); err != nil {
+			return fmt.Errorf("enter mount namespace: %w", err)
+		}
+		return do()
+	})
+}
+
+// closeMounts makes them read-only wherever they are mounted.
+func closeMounts() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
 		return fmt.Errorf("part mounts: %w", err)
 	}
@@ -63,9 +97,6 @@ func closeKernelFiles() error {
 		case slices.Contains(kernelTypes, kind):
 			err = errors.Join(err, makeReadOnly(at))
 		}
-	}
-	if err == nil && kernelFilesOpen() {
-		err = fmt.Errorf("%s is still writable", probedFile)
 	}
 	return err
 }
