@@ -51,26 +51,20 @@ func (c *call) sendFor(k *socket, m *msghdr, flags int) reply {
 	if !c.valid() {
 		return fail(unix.EINTR)
 	}
-	return result(c.transmit(o))
-}
-
-// send sends what was copied, once, as who the agent is. Only this is done so,
-// and not the copying: a process that gave up being root may be looked into by
-// nobody but root.
-func (c *call) send(o *outbound, data []byte) (n int, err error) {
-	once := func() (err error) {
-		n, err = seccomp.SendMessage(o.k.fd, data, o.control, o.flags|unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, o.to)
+	var n int
+	send := func() (err error) {
+		n, err = c.transmit(o)
 		return err
 	}
-	switch o.k.domain {
-	case unix.AF_UNIX:
-		err = c.s.asAgent(c, once) // the peer may be shown who sends
-	case unix.AF_NETLINK:
-		err = c.s.unprivileged(once)
+	switch {
+	case k.domain == unix.AF_UNIX:
+		err = c.s.asAgent(c, send) // the peer may be shown who sends
+	case k.domain == unix.AF_NETLINK:
+		err = c.s.unprivileged(send)
 	default:
-		err = once()
+		err = send()
 	}
-	return n, err
+	return result(n, err)
 }
 
 // addressee decides where the message may go, and sets o.to. A target is closed
@@ -215,7 +209,7 @@ func (c *call) transmitPiece(o *outbound, from, size, total int, stream bool) (i
 	}
 	var w *patience
 	for {
-		n, err := c.send(o, data)
+		n, err := seccomp.SendMessage(o.k.fd, data, o.control, o.flags|unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, o.to)
 		if err != unix.EAGAIN || o.flags&unix.MSG_DONTWAIT != 0 || o.k.nonblocking() {
 			return n, err
 		}
