@@ -15,25 +15,34 @@ import (
 // asAgent does something with the effective user and groups of the calling
 // process, so that a supervisor that is root lends nobody a right that he has
 // not. An ordinary user's agent can only be that user.
+//
+// The job can't read the caller's memory: the kernel asks for the real user
+// there, who is the supervisor's still (ptrace(2), PTRACE_MODE_REALCREDS).
 func (s *Session) asAgent(c *call, job func() error) error {
 	if !s.root {
 		return job()
 	}
-	ids, err := idsOf(c.tid())
+	return c.asCaller(func(ids) error { return job() })
+}
+
+// asCaller is asAgent for a supervisor that is root, and tells the job whom it
+// is done for.
+func (c *call) asCaller(job func(ids) error) error {
+	who, err := idsOf(c.tid())
 	if err != nil {
 		return unix.EACCES
 	}
 	if !c.valid() {
 		return unix.EINTR
 	}
-	if ids.uid == 0 && ids.gid == 0 {
-		return job()
+	if who.uid == 0 && who.gid == 0 {
+		return job(who)
 	}
 	return onThread(func() error {
-		if err := seccomp.AssumeUser(ids.uid, ids.gid, ids.groups); err != nil {
+		if err := seccomp.AssumeUser(who.uid, who.gid, who.groups); err != nil {
 			return err
 		}
-		return job()
+		return job(who)
 	})
 }
 

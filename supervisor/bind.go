@@ -118,7 +118,8 @@ func (c *call) listen() reply {
 	}
 	backlog := int(c.int(1))
 	if k.domain != unix.AF_INET && k.domain != unix.AF_INET6 {
-		err := unix.Listen(k.fd, backlog)
+		// Who connects may ask who listens (unix(7), SO_PEERCRED).
+		err := c.s.asAgent(c, func() error { return unix.Listen(k.fd, backlog) })
 		if err == nil {
 			c.s.finder.settled(k.ino)
 		}

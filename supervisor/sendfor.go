@@ -1,6 +1,8 @@
 package supervisor
 
 import (
+	"os"
+
 	"golang.org/x/sys/unix"
 
 	"boundary/seccomp"
@@ -51,20 +53,7 @@ func (c *call) sendFor(k *socket, m *msghdr, flags int) reply {
 	if !c.valid() {
 		return fail(unix.EINTR)
 	}
-	var n int
-	send := func() (err error) {
-		n, err = c.transmit(o)
-		return err
-	}
-	switch {
-	case k.domain == unix.AF_UNIX:
-		err = c.s.asAgent(c, send) // the peer may be shown who sends
-	case k.domain == unix.AF_NETLINK:
-		err = c.s.unprivileged(send)
-	default:
-		err = send()
-	}
-	return result(n, err)
+	return result(c.transmit(o))
 }
 
 // addressee decides where the message may go, and sets o.to. A target is closed
@@ -209,7 +198,7 @@ func (c *call) transmitPiece(o *outbound, from, size, total int, stream bool) (i
 	}
 	var w *patience
 	for {
-		n, err := seccomp.SendMessage(o.k.fd, data, o.control, o.flags|unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, o.to)
+		n, err := c.sendPiece(o, data)
 		if err != unix.EAGAIN || o.flags&unix.MSG_DONTWAIT != 0 || o.k.nonblocking() {
 			return n, err
 		}
@@ -220,6 +209,43 @@ func (c *call) transmitPiece(o *outbound, from, size, total int, stream bool) (i
 			return 0, err
 		}
 	}
+}
+
+// sendPiece sends data with the rights of who calls, and tells a peer that asks
+// (unix(7), SO_PASSCRED) who that is.
+func (c *call) sendPiece(o *outbound, data []byte) (n int, err error) {
+	control := o.control
+	send := func() (err error) {
+		n, err = seccomp.SendMessage(o.k.fd, data, control, o.flags|unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, o.to)
+		return err
+	}
+	switch {
+	case o.k.domain == unix.AF_NETLINK:
+		err = c.s.unprivileged(send)
+	case o.k.domain == unix.AF_UNIX && c.s.root:
+		err = c.asCaller(func(who ids) error {
+			return c.sendAs(who, func(credentials []byte) error {
+				control = append(credentials, o.control...)
+				return send()
+			})
+		})
+	default:
+		err = send()
+	}
+	return n, err
+}
+
+// sendAs has a message sent with the caller's credentials. Unasked the kernel
+// would tell the supervisor's process and, of a thread that took on another
+// user, the real user, who is root (net/core/scm.c, scm_send). Another
+// process's number may be told by CAP_SYS_ADMIN alone.
+func (c *call) sendAs(who ids, send func(credentials []byte) error) error {
+	pid := c.process().record.PID
+	err := send(unix.UnixCredentials(&unix.Ucred{Pid: int32(pid), Uid: uint32(who.uid), Gid: uint32(who.gid)}))
+	if err != unix.EPERM {
+		return err
+	}
+	return send(unix.UnixCredentials(&unix.Ucred{Pid: int32(os.Getpid()), Uid: uint32(who.uid), Gid: uint32(who.gid)}))
 }
 
 // raise sends the caller a signal that its own call would have raised.
