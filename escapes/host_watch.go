@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -97,6 +97,6 @@ func (r *Referee) noteMachine(detail string) {
 
 // onMachine tells whether an attempt is on the machine's own state.
 func onMachine(a Attempt) bool {
-	group, _, _ := strings.Cut(a.Name, "/")
-	return group == "host" || group == "process" || group == "namespace"
+	same := func(b Attempt) bool { return a.Name == b.Name }
+	return a.Name == helperSetting || slices.ContainsFunc(settingAttempts(), same)
 }
