@@ -33,9 +33,8 @@ func unixRaceAttempts() []Attempt {
 		{Name: "unix/race-bind-directory", Does: "exchange a folder of the path during bind, then connect to what was there", Try: raceBindDirectory},
 		{Name: "unix/race-sendmsg-name", Does: "put a name into the message during sendmsg", Try: raceSendmsgName},
 		{Name: "unix/race-sendmmsg-name", Does: "put a name into the second message during sendmmsg", Try: raceSendmmsgName},
-		{Name: "unix/race-sendmsg-tcp", Does: "exchange a TCP socket for a unix one during sendmsg with a name", Try: func(g *Ground) error {
-			return raceSendmsgDescriptor(g, unix.AF_INET, unix.SOCK_STREAM)
-		}},
+		withoutDuplicates(Attempt{Name: "unix/race-sendmsg-tcp", Does: "exchange a TCP socket for a unix one during sendmsg with a name",
+			Try: func(g *Ground) error { return raceSendmsgDescriptor(g, unix.AF_INET, unix.SOCK_STREAM) }}),
 		{Name: "unix/race-sendmsg-udp", Does: "exchange a UDP socket for a unix one during sendmsg with a name", Try: func(g *Ground) error {
 			return raceSendmsgDescriptor(g, unix.AF_INET, unix.SOCK_DGRAM)
 		}},
