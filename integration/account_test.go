@@ -73,6 +73,19 @@ const (
 
 // eachMode runs a test in every mode that this machine can give: all three
 // for root, and what is left for anybody else.
+//
+// Every test of a session runs so, but for these:
+//   - TestEscapes and TestKernelGuards have stances of their own, Docker's
+//     profile among them;
+//   - TestProcessOne and TestDefaultLog, of which user and profile are a part;
+//   - TestRoot, TestUserChanged and TestUserFlag need root: on the machine, and
+//     under Docker's profile with what Docker leaves to root;
+//   - TestChroot needs CAP_SYS_ADMIN, which Docker takes away;
+//   - TestDoctorAttackOut and TestDoctorAttackNothing bring profiles of their
+//     own, of kernels on which Docker's can't be had either;
+//   - TestDockerProfile is about that profile;
+//   - TestUsage, TestPackages, TestImports, TestClientsDirect and
+//     TestResolversDirect start no session.
 func eachMode(t *testing.T, test func(t *testing.T, as mode)) {
 	t.Helper()
 	modes := []mode{asUser, asRoot, docker}
