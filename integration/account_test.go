@@ -159,7 +159,8 @@ func (m mode) write(t testing.TB, path, text string) {
 }
 
 // requireRoot ends a test that needs what only root has, such as a network
-// namespace with the standard ports.
+// namespace with the standard ports. It is the only skip in the project: what a
+// kernel or a machine lacks makes tests fail (see TestGuards).
 func requireRoot(t *testing.T) {
 	t.Helper()
 	if os.Getuid() == 0 {

@@ -40,6 +40,7 @@ func TestProbes(t *testing.T) {
 		{"landlock", 5, 13, lockErr},
 		{"landlock network", 6, 7, off(landlock.Net)},
 		{"landlock scopes", 6, 12, off(landlock.Scope)},
+		{"landlock tracing", 5, 19, off(landlock.Trace)},
 	} {
 		expected := kernelAtLeast(t, probe.major, probe.minor)
 		if on := probe.err == nil; on != expected {
