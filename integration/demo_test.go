@@ -14,13 +14,22 @@ func TestDemo(t *testing.T) {
 	})
 	for _, color := range []string{"never", "always"} {
 		t.Run("color="+color, func(t *testing.T) {
-			eachMode(t, func(t *testing.T, as mode) { showDemo(t, as, demo, color) })
+			eachMode(t, func(t *testing.T, as mode) {
+				// On a busy machine, the fastest of some counts.
+				took := showDemo(t, as, demo, color)
+				for tries := 1; took > time.Second && tries < 5; tries++ {
+					took = min(took, showDemo(t, as, demo, color))
+				}
+				if took > time.Second {
+					t.Errorf("the demo took %v, want less than a second", took)
+				}
+			})
 		})
 	}
 }
 
-// showDemo runs it once.
-func showDemo(t *testing.T, as mode, demo, color string) {
+// showDemo runs it once, and returns how long it took.
+func showDemo(t *testing.T, as mode, demo, color string) time.Duration {
 	t.Helper()
 	cmd := commandIn(t, as, as.dir(t), []string{demo, "-boundary", shop.boundary(t), "-color", color})
 	began := time.Now()
@@ -28,9 +37,6 @@ func showDemo(t *testing.T, as mode, demo, color string) {
 	took := time.Since(began)
 	if err != nil {
 		t.Fatalf("run demo: %v\n%s", err, out)
-	}
-	if took > time.Second {
-		t.Errorf("the demo took %v, want less than a second", took)
 	}
 	for _, part := range []string{"api.github.com", "attacker-logger.com saw 0 requests", blocked, "allow", "deny"} {
 		if !strings.Contains(string(out), part) {
@@ -40,4 +46,5 @@ func showDemo(t *testing.T, as mode, demo, color string) {
 	if colored := strings.Contains(string(out), "\x1b["); colored != (color == "always") {
 		t.Errorf("the demo's output has colours: %t", colored)
 	}
+	return took
 }
