@@ -66,10 +66,26 @@ const (
 	asUser mode = "user"   // an ordinary user without capabilities: the main case
 	asRoot mode = "root"   // root with all capabilities
 	docker mode = "docker" // an ordinary user under Docker's default profile
+	// dockerRoot is root under that profile, with the capabilities that Docker
+	// leaves to root. A container has a system of its own: see newSystem.
+	dockerRoot mode = "docker-root"
 )
 
 // eachMode runs a test in every mode that this machine can give: all three
 // for root, and what is left for anybody else.
+//
+// Every test of a session runs so, but for these:
+//   - TestEscapes and TestKernelGuards have stances of their own, Docker's
+//     profile among them;
+//   - TestProcessOne and TestDefaultLog, of which user and profile are a part;
+//   - TestRoot, TestUserChanged and TestUserFlag need root: on the machine, and
+//     under Docker's profile with what Docker leaves to root;
+//   - TestChroot needs CAP_SYS_ADMIN, which Docker takes away;
+//   - TestDoctorAttackOut and TestDoctorAttackNothing bring profiles of their
+//     own, of kernels on which Docker's can't be had either;
+//   - TestDockerProfile is about that profile;
+//   - TestUsage, TestPackages, TestImports, TestClientsDirect and
+//     TestResolversDirect start no session.
 func eachMode(t *testing.T, test func(t *testing.T, as mode)) {
 	t.Helper()
 	modes := []mode{asUser, asRoot, docker}
@@ -83,7 +99,7 @@ func eachMode(t *testing.T, test func(t *testing.T, as mode)) {
 
 // account returns who runs boundary in this mode.
 func (m mode) account() *account {
-	if m == asRoot {
+	if m == asRoot || m == dockerRoot {
 		return &account{name: "root"}
 	}
 	return shop.user
@@ -102,10 +118,10 @@ func (m mode) attributes() *syscall.SysProcAttr {
 // wrap returns the command line under which argv runs in this mode.
 func (m mode) wrap(t testing.TB, argv []string) []string {
 	t.Helper()
-	if m != docker {
+	if m != docker && m != dockerRoot {
 		return argv
 	}
-	return append([]string{shop.confine(t), "docker"}, argv...)
+	return append([]string{shop.confine(t), string(m)}, argv...)
 }
 
 // dir returns a new folder that belongs to the mode's user, and is removed
@@ -143,7 +159,8 @@ func (m mode) write(t testing.TB, path, text string) {
 }
 
 // requireRoot ends a test that needs what only root has, such as a network
-// namespace with the standard ports.
+// namespace with the standard ports. It is the only skip in the project: what a
+// kernel or a machine lacks makes tests fail (see TestGuards).
 func requireRoot(t *testing.T) {
 	t.Helper()
 	if os.Getuid() == 0 {

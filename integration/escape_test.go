@@ -67,16 +67,16 @@ func TestEscapes(t *testing.T) {
 // lets everything through, so that nothing is left but what the kernel itself
 // holds: Landlock for TCP, and for UDP that the agent has no socket for it.
 func TestKernelGuards(t *testing.T) {
-	for _, as := range []mode{asUser, asRoot} {
-		t.Run(string(as), func(t *testing.T) {
-			f := newField(t, as, *raceFor)
+	for _, stance := range stances[:3] { // where Landlock is on
+		t.Run(stance.name, func(t *testing.T) {
+			f := newField(t, stance.as, *raceFor)
 			for _, a := range chosenAttempts(t) {
 				group, _, _ := strings.Cut(a.Name, "/")
 				if group != "tcp" && group != "udp" || len(a.Missing(f.referee.Gives())) > 0 || a.Long && !*races {
 					continue
 				}
 				t.Run(a.Name, func(t *testing.T) {
-					out, err := f.referee.Held(a, f.held(t, shop.careless(t), ""))
+					out, err := f.referee.Held(a, f.held(t, shop.careless(t), stance.profile))
 					if err != nil {
 						t.Fatal(err)
 					}

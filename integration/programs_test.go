@@ -16,10 +16,12 @@ const systemPath = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 // packages says which Debian package brings a program that a test needs.
 func packages() map[string]string {
 	return map[string]string{
+		"apt-get":  "apt",
 		"bash":     "bash",
 		"cat":      "coreutils",
 		"curl":     "curl",
 		"dig":      "bind9-dnsutils",
+		"dpkg-deb": "dpkg",
 		"gcc":      "gcc",
 		"git":      "git",
 		"initdb":   "postgresql",
@@ -31,12 +33,15 @@ func packages() map[string]string {
 		"postgres": "postgresql",
 		"psql":     "postgresql",
 		"python3":  "python3",
+		"setpriv":  "util-linux",
 		"setsid":   "util-linux",
 		"sh":       "dash",
 		"sleep":    "coreutils",
 		"stty":     "coreutils",
+		"su":       "util-linux",
 		"true":     "coreutils",
 		"unshare":  "util-linux",
+		"useradd":  "passwd",
 		"wget":     "wget",
 	}
 }
@@ -92,7 +97,7 @@ func java(t testing.TB, args ...string) []string {
 // TestPackages shows that packages.txt installs everything that the tests
 // need and that is not on every Debian machine.
 func TestPackages(t *testing.T) {
-	essential := []string{"bash", "coreutils", "dash", "util-linux"}
+	essential := []string{"apt", "bash", "coreutils", "dash", "dpkg", "passwd", "util-linux"}
 	text, err := os.ReadFile("packages.txt")
 	if err != nil {
 		t.Fatalf("read list of packages: %v", err)

@@ -32,6 +32,7 @@ type session struct {
 	files    []*os.File // inherited as descriptors 3 and up
 	terminal *os.File   // standard streams and controlling terminal
 	world    *world     // nil is the machine's own network
+	place    *place     // where to start it, in place of world
 	dir      string     // working folder; empty makes one
 	wrap     []string   // program to run boundary under
 }
@@ -86,14 +87,18 @@ func (s session) start(t testing.TB) *running {
 		r.cmd.SysProcAttr.Setpgid = false
 		r.cmd.SysProcAttr.Setsid, r.cmd.SysProcAttr.Setctty = true, true
 	}
-	r.launch(s.world)
+	start := s.world.start
+	if s.place != nil {
+		start = s.place.start
+	}
+	r.launch(start)
 	return r
 }
 
 // launch starts the command and has its end noticed.
-func (r *running) launch(where *world) {
+func (r *running) launch(start func(*exec.Cmd) error) {
 	r.t.Helper()
-	if err := where.start(r.cmd); err != nil {
+	if err := start(r.cmd); err != nil {
 		r.t.Fatalf("start %s: %v", r.cmd.Args, err)
 	}
 	go func() {

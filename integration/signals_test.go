@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"fmt"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -92,21 +94,32 @@ func TestOrphans(t *testing.T) {
 	})
 }
 
-// TestProcessOne runs boundary as process 1 of a process namespace, as a
-// container does.
+// TestProcessOne runs boundary as process 1 of a process namespace, as the
+// entrypoint of a container: root, and under Docker's profile root and another
+// user.
 func TestProcessOne(t *testing.T) {
 	requireRoot(t)
-	wrap := []string{"/usr/bin/unshare", "--pid", "--fork", "--kill-child", "--mount-proc"}
-	t.Run("orphans", func(t *testing.T) {
-		end := session{as: asRoot, policy: denyAll, wrap: wrap, command: []string{shop.agent(t), "orphans", "20"}}.run(t)
-		if diff := cmp.Diff("reaped 20\n", end.stdout); diff != "" || end.status != 0 {
-			t.Errorf("orphans, status %d (-want +got):\n%s", end.status, diff)
-		}
-	})
-	t.Run("status", func(t *testing.T) {
-		end := session{as: asRoot, policy: denyAll, wrap: wrap, command: []string{"sh", "-c", "sleep 1000 & exit 7"}}.run(t)
-		if end.status != 7 {
-			t.Errorf("the status is %d, want 7", end.status)
-		}
-	})
+	first := []string{"/usr/bin/unshare", "--pid", "--fork", "--kill-child", "--mount-proc"}
+	user := []string{
+		program(t, "setpriv"), "--reuid", strconv.Itoa(shop.user.uid), "--regid", strconv.Itoa(shop.user.gid), "--clear-groups",
+	}
+	for as, wrap := range map[mode][]string{
+		asRoot:     first,
+		docker:     slices.Concat(first, user, []string{shop.confine(t), "docker"}),
+		dockerRoot: slices.Concat(first, []string{shop.confine(t), "docker-root"}),
+	} {
+		t.Run(string(as), func(t *testing.T) {
+			start := func(command ...string) session {
+				// unshare itself is root's, and outside of the profile.
+				return session{as: asRoot, dir: as.dir(t), policy: denyAll, wrap: wrap, command: command}
+			}
+			end := start(shop.agent(t), "orphans", "20").run(t)
+			if diff := cmp.Diff("reaped 20\n", end.stdout); diff != "" || end.status != 0 {
+				t.Errorf("orphans, status %d (-want +got):\n%s", end.status, diff)
+			}
+			if end = start("sh", "-c", "sleep 1000 & exit 7").run(t); end.status != 7 {
+				t.Errorf("the status is %d, want 7", end.status)
+			}
+		})
+	}
 }

@@ -148,11 +148,17 @@ func resolved(t *testing.T, path string) string {
 }
 
 // TestDefaultLog leaves --audit out: the log is in the user's state folder,
-// readable for nobody else.
+// readable for nobody else. Root's would be in the machine's.
 func TestDefaultLog(t *testing.T) {
-	dir := asUser.dir(t)
+	for _, as := range []mode{asUser, docker} {
+		t.Run(string(as), func(t *testing.T) { testDefaultLog(t, as) })
+	}
+}
+
+func testDefaultLog(t *testing.T, as mode) {
+	dir := as.dir(t)
 	argv := []string{shop.boundary(t), "exec", "--", program(t, "true")}
-	cmd := commandIn(t, asUser, dir, argv)
+	cmd := commandIn(t, as, dir, argv)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("run: %v\n%s", err, out)
 	}

@@ -6,13 +6,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// undoing are the capabilities(7) with which root could undo the boundary or
-// reach the network beneath it. What package managers need (CHOWN,
-// DAC_OVERRIDE, FOWNER, SETUID, SETGID, SYS_CHROOT …) is not among them.
+// undoing are the capabilities(7) with which root could undo the boundary,
+// reach the network beneath it, or change the machine itself and what others
+// run on it: its clock, its log, its devices, their limits and priorities.
+// What package managers need (CHOWN, DAC_OVERRIDE, FOWNER, SETUID, SETGID,
+// SYS_CHROOT …) is not among them: about what Docker leaves to root.
 var undoing = []uint{
 	unix.CAP_SYS_ADMIN, unix.CAP_NET_ADMIN, unix.CAP_NET_RAW, unix.CAP_SYS_PTRACE,
 	unix.CAP_SYS_MODULE, unix.CAP_BPF, unix.CAP_PERFMON, unix.CAP_SYS_RAWIO,
 	unix.CAP_SYS_BOOT, unix.CAP_MAC_ADMIN, unix.CAP_MAC_OVERRIDE, unix.CAP_CHECKPOINT_RESTORE,
+	unix.CAP_SYS_TIME, unix.CAP_WAKE_ALARM, unix.CAP_BLOCK_SUSPEND, unix.CAP_SYSLOG,
+	unix.CAP_SYS_NICE, unix.CAP_SYS_RESOURCE, unix.CAP_SYS_PACCT, unix.CAP_SYS_TTY_CONFIG,
+	unix.CAP_IPC_OWNER, unix.CAP_LEASE, unix.CAP_AUDIT_CONTROL, unix.CAP_AUDIT_READ,
+	// In a container without rules for devices a node is the machine's disk.
+	// FIFOs and sockets can be made without it.
+	unix.CAP_MKNOD,
 }
 
 // DropCapabilities takes the capabilities that would undo the boundary from
@@ -46,4 +54,12 @@ func DropCapabilities() error {
 	}
 	// Ambient capabilities follow the permitted and inheritable sets.
 	return nil
+}
+
+// MayTraceAll says whether the caller holds CAP_SYS_PTRACE: it may then look
+// into the processes of every user, and into those that are not dumpable.
+func MayTraceAll() bool {
+	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	return unix.Capget(&hdr, &data[0]) == nil && data[0].Effective>>unix.CAP_SYS_PTRACE&1 == 1
 }

@@ -40,6 +40,7 @@ func TestProbes(t *testing.T) {
 		{"landlock", 5, 13, lockErr},
 		{"landlock network", 6, 7, off(landlock.Net)},
 		{"landlock scopes", 6, 12, off(landlock.Scope)},
+		{"landlock tracing", 5, 19, off(landlock.Trace)},
 	} {
 		expected := kernelAtLeast(t, probe.major, probe.minor)
 		if on := probe.err == nil; on != expected {
@@ -277,12 +278,22 @@ func userChild([]string) {
 	if <-other == os.Getuid() {
 		say("the others", nil)
 	}
+	become := make(chan error)
+	go func() {
+		runtime.LockOSThread() // never unlocked
+		err := BecomeUser(65534, 65533, nil)
+		if err == nil && (unix.Getuid() != 65534 || unix.Getgid() != 65533) {
+			err = unix.ENOTRECOVERABLE
+		}
+		become <- err
+	}()
+	say("become", <-become)
 }
 
 func TestAssumeUser(t *testing.T) {
-	want := map[string]string{"assume": "ok", "this thread": "ok", "the others": "ok"}
+	want := map[string]string{"assume": "ok", "this thread": "ok", "the others": "ok", "become": "ok"}
 	if os.Geteuid() != 0 {
-		want = map[string]string{"assume": "setgroups: operation not permitted", "the others": "ok"}
+		want = map[string]string{"assume": "setgroups: operation not permitted", "the others": "ok", "become": "setgroups: operation not permitted"}
 	}
 	if diff := cmp.Diff(want, play(t, "user")); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)

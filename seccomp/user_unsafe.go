@@ -13,6 +13,19 @@ import (
 // Preconditions: locked thread, which is not used for anything else
 // afterwards.
 func AssumeUser(uid, gid int, groups []int) error {
+	const keep = -1
+	return setUser(keep, uid, keep, gid, groups)
+}
+
+// BecomeUser is AssumeUser with the real user and group too, for which the
+// kernel asks where a process reads another's memory (ptrace(2), "Ptrace
+// access mode checking"). The saved ones stay.
+//
+// Preconditions: as for AssumeUser.
+func BecomeUser(uid, gid int, groups []int) error { return setUser(uid, uid, gid, gid, groups) }
+
+// setUser sets real and effective numbers; -1 leaves one as it is.
+func setUser(realUID, uid, realGID, gid int, groups []int) error {
 	list := make([]uint32, len(groups)+1) // never empty, so that it has an address
 	for i, g := range groups {
 		list[i] = uint32(g)
@@ -22,11 +35,11 @@ func AssumeUser(uid, gid int, groups []int) error {
 	if errno != 0 {
 		return fmt.Errorf("setgroups: %w", errno)
 	}
-	const keep = ^uintptr(0) // -1: unchanged
-	if _, _, errno := unix.RawSyscall(unix.SYS_SETRESGID, keep, uintptr(gid), keep); errno != 0 {
+	const keep = ^uintptr(0)
+	if _, _, errno := unix.RawSyscall(unix.SYS_SETRESGID, uintptr(realGID), uintptr(gid), keep); errno != 0 {
 		return fmt.Errorf("setresgid: %w", errno)
 	}
-	if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, keep, uintptr(uid), keep); errno != 0 {
+	if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, uintptr(realUID), uintptr(uid), keep); errno != 0 {
 		return fmt.Errorf("setresuid: %w", errno)
 	}
 	return nil

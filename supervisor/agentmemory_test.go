@@ -230,7 +230,7 @@ func receivedFiles(t *testing.T, fd int) (n int) {
 	for i := range messages {
 		if fds, err := unix.ParseUnixRights(&messages[i]); err == nil {
 			n += len(fds)
-			closeAll(fds)
+			passed{fds: fds}.close()
 		}
 	}
 	return n

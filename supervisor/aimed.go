@@ -2,7 +2,6 @@ package supervisor
 
 import (
 	"os"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -68,7 +67,7 @@ func (c *call) elsewhere() bool {
 	if err != nil {
 		return false
 	}
-	its, err := os.Readlink("/proc/" + strconv.Itoa(c.tid()) + "/ns/pid")
+	its, err := readLink(c.tid(), "/ns/pid")
 	return err == nil && its != own && c.valid()
 }
 

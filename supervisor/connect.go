@@ -41,6 +41,11 @@ func (d destination) port() uint16 { return d.dialled.Port() }
 // is copied once, and the copy is what is connected to.
 func (c *call) connect() reply {
 	k, err := c.s.finder.find(c.tid(), c.int(0))
+	if errors.Is(err, unix.EACCES) {
+		if r, ok := c.connectedBefore(); ok {
+			return r
+		}
+	}
 	if err != nil {
 		return c.notFound(err)
 	}
@@ -65,8 +70,29 @@ func (c *call) connect() reply {
 	return fail(unix.EACCES)
 }
 
+// connectedBefore is for a connect that the kernel runs twice (see repeats)
+// where sockets can't be duplicated: the socket was let go after the first.
+func (c *call) connectedBefore() (reply, bool) {
+	if !c.s.repeats.enabled() {
+		return reply{}, false
+	}
+	ino, err := inodeOf(c.tid(), c.int(0))
+	if err != nil {
+		return reply{}, false
+	}
+	addr, err := c.readSockaddr(c.arg(1), c.int(2))
+	if err != nil {
+		return reply{}, false
+	}
+	dialled, _ := addr.addrPort() // none for a unix socket's
+	return c.s.repeats.again(c, ino, dialled)
+}
+
 // notFound answers for a descriptor behind which no socket was found to act on.
 func (c *call) notFound(err error) reply {
+	if !c.valid() {
+		return fail(unix.EINTR) // it was looked for in somebody else's table
+	}
 	if errors.Is(err, unix.EACCES) {
 		c.s.refusedWith(c, unix.EACCES)
 	}
@@ -93,12 +119,16 @@ func (c *call) connectTCP(k *socket, addr sockaddr) reply {
 		return c.awaitConnected(k)
 	}
 	c.s.peers.remember(k.ino, inetSockaddr(k.domain, dialled))
+	repeated := c.s.repeats.begin(c, k.ino, dialled)
 	r := c.routeTCP(k, dialled)
+	if repeated && r.errno == unix.EISCONN {
+		r = value(0) // by its first run
+	}
 	if r.kind == replyErrno && !underWay(r.errno) {
 		c.s.peers.forget(k.ino)
 	} else if r.kind == replyValue || r.errno == unix.EINPROGRESS {
-		c.s.finder.settled(k.ino)
 		c.s.repeats.note(c, k.ino, dialled, r)
+		c.s.finder.settled(k.ino)
 	}
 	return r
 }

@@ -73,7 +73,7 @@ func (m machine) options() seccomp.Options {
 func probe(l *Launcher) machine {
 	m := machine{notify: seccomp.NotifyAvailable(), killable: seccomp.WaitKillableAvailable(), getfd: l.probeGetfd()}
 	m.landlock, m.noLock = seccomp.ProbeLandlock()
-	m.filesOpen = kernelFilesOpen()
+	m.filesOpen = (l.cred == nil || l.cred.Uid == 0) && kernelFilesOpen() // they are root's
 	return m
 }
 
@@ -92,7 +92,8 @@ func (m machine) guards() []Guard {
 		guard(guardGetfd, "5.6", m.getfd, false,
 			"connections are made on the agent's own sockets",
 			"speed: the supervisor makes the agent's sockets itself, and keeps a duplicate of each until it is connected; "+
-				"and a thread that swaps a descriptor under another's sendmsg can reach a unix datagram socket outside"),
+				"a thread that swaps a descriptor under another's sendmsg can reach a unix datagram socket outside; "+
+				"and root's agents have no network in a program that gives up being root by itself (nginx)"),
 		guard(guardNet, "6.7", landlockWhy(m.landlock.Net), false,
 			"the kernel itself refuses the agent every TCP connect", "the second guard of TCP: the filter alone holds it"),
 		guard(guardScope, "6.12", landlockWhy(m.landlock.Scope), false,

@@ -2,11 +2,11 @@ package supervisor
 
 import (
 	"bytes"
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -153,20 +153,14 @@ func (f *heldFinder) drop(after int, candidate func(*heldSocket) bool) (gone []i
 
 // socketsInUse reads the descriptor tables of all processes but this one.
 func socketsInUse() map[inode]bool {
-	self := strconv.Itoa(os.Getpid())
-	links, _ := filepath.Glob("/proc/[0-9]*/fd/*")
+	dirs, _ := filepath.Glob("/proc/[0-9]*")
 	inUse := map[inode]bool{}
-	for _, path := range links {
-		if strings.HasPrefix(path, "/proc/"+self+"/") {
+	for _, dir := range dirs {
+		pid, err := strconv.Atoi(filepath.Base(dir))
+		if err != nil || pid == os.Getpid() {
 			continue
 		}
-		link, err := os.Readlink(path)
-		if err != nil {
-			continue
-		}
-		if ino, ok := socketInode(link); ok {
-			inUse[ino] = true
-		}
+		_ = asOwner(pid, func() error { return addSockets(dir+"/fd", inUse) }) // it may have ended
 	}
 	return inUse
 }
@@ -181,15 +175,31 @@ func (f *heldFinder) descriptorsUnderWay() bool {
 		if err != nil || !f.within(pid) {
 			continue
 		}
-		infos, _ := filepath.Glob(dir + "/*")
-		for _, path := range infos {
-			info, err := os.ReadFile(path)
-			if err == nil && scmFiles(info) > 0 {
-				return true
-			}
+		passes := false
+		_ = asOwner(pid, func() (err error) { // it may have ended
+			passes, err = passesDescriptors(dir)
+			return err
+		})
+		if passes {
+			return true
 		}
 	}
 	return false
+}
+
+// passesDescriptors says whether descriptors wait in a socket of one process's.
+func passesDescriptors(dir string) (bool, error) {
+	infos, err := os.ReadDir(dir)
+	for _, entry := range infos {
+		info, failed := os.ReadFile(filepath.Join(dir, entry.Name()))
+		if scmFiles(info) > 0 {
+			return true, nil
+		}
+		if errors.Is(failed, unix.EACCES) {
+			err = failed
+		}
+	}
+	return false, err
 }
 
 // scmFiles reads how many descriptors wait in a unix socket from its lines in
@@ -202,4 +212,23 @@ func scmFiles(fdinfo []byte) int {
 		return 0
 	}
 	return n
+}
+
+// addSockets notes the sockets in one process's table, and returns the last
+// error.
+func addSockets(dir string, inUse map[inode]bool) (failed error) {
+	links, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, entry := range links {
+		link, err := os.Readlink(filepath.Join(dir, entry.Name()))
+		if ino, ok := socketInode(link); ok {
+			inUse[ino] = true
+		}
+		if err != nil {
+			failed = err
+		}
+	}
+	return failed
 }

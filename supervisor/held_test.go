@@ -123,7 +123,7 @@ func TestHeldUnderWay(t *testing.T) {
 	if err := unix.Sendmsg(pair[0], []byte("x"), unix.UnixRights(fd), nil, 0); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.keep(fd); err != nil {
+	if _, err := f.keep(fd, nobody, 0); err != nil {
 		t.Fatal(err)
 	}
 	// Another process has the receiving end.

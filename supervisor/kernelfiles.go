@@ -15,6 +15,11 @@ import (
 // capabilities are: by the file's owner alone it sets the program that the
 // kernel starts for a core dump (core_pattern), outside of every boundary. So
 // for root these are shown read-only, in a mount namespace of the session's.
+//
+// A /proc of its own with hidepid=ptraceable would also close to root the files
+// that any process of a user may write of his others (oom_score_adj). It would
+// hide from root, who has no CAP_SYS_PTRACE here, what it runs as other users:
+// ps, pgrep and start-stop-daemon would not find a database that it started.
 
 // kernelTypes are the file systems through which the machine's state is set.
 var kernelTypes = []string{
@@ -42,6 +47,40 @@ func closeKernelFiles() error {
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 		return fmt.Errorf("make mount namespace: %w", err)
 	}
+	if err := fromTop(closeMounts); err != nil {
+		return err
+	}
+	if kernelFilesOpen() {
+		return fmt.Errorf("%s is still writable", probedFile)
+	}
+	return nil
+}
+
+// fromTop does something in the calling thread's mount namespace with its very
+// root as root. Where boundary itself runs in a chroot, an agent that is root
+// can leave that (chroot(2), "does not change the current working directory"),
+// and must find nothing more above. setns(2) leads there; it is done by another
+// thread, so that the caller's root stays.
+func fromTop(do func() error) error {
+	mounts, err := os.Open("/proc/thread-self/ns/mnt")
+	if err != nil {
+		return fmt.Errorf("open mount namespace: %w", err)
+	}
+	defer mounts.Close()
+	return onThread(func() error {
+		// A thread that shares its root with others may not change namespace.
+		if err := unix.Unshare(unix.CLONE_FS); err != nil {
+			return fmt.Errorf("part root: %w", err)
+		}
+		if err := unix.Setns(int(mounts.Fd()), unix.CLONE_NEWNS); err != nil {
+			return fmt.Errorf("enter mount namespace: %w", err)
+		}
+		return do()
+	})
+}
+
+// closeMounts makes them read-only wherever they are mounted.
+func closeMounts() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
 		return fmt.Errorf("part mounts: %w", err)
 	}
@@ -58,9 +97,6 @@ func closeKernelFiles() error {
 		case slices.Contains(kernelTypes, kind):
 			err = errors.Join(err, makeReadOnly(at))
 		}
-	}
-	if err == nil && kernelFilesOpen() {
-		err = fmt.Errorf("%s is still writable", probedFile)
 	}
 	return err
 }

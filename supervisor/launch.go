@@ -18,6 +18,7 @@ type Launcher struct {
 	pid   int
 	agent int // the agent's first process, once it runs
 	stage *os.File
+	cred  *Credential // as which it runs
 }
 
 // Credential is the user as which the agent runs; nil keeps the caller's.
@@ -50,7 +51,7 @@ func StartLauncher(cred *Credential) (*Launcher, error) {
 		unix.Close(pair[0])
 		return nil, fmt.Errorf("start launcher: %w", err)
 	}
-	return &Launcher{pid: pid, stage: os.NewFile(uintptr(pair[0]), "stage")}, nil
+	return &Launcher{pid: pid, stage: os.NewFile(uintptr(pair[0]), "stage"), cred: cred}, nil
 }
 
 // Abandon ends a launcher that got no plan, and reaps it.

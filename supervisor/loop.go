@@ -83,25 +83,24 @@ func (c *call) process() *process {
 
 // read copies n bytes of the caller's memory.
 func (c *call) read(addr uint64, buf []byte) error {
-	if err := seccomp.ReadMemory(c.tid(), seccomp.Addr(addr), buf); err != nil {
-		return c.memoryError(err)
-	}
-	return nil
+	return c.memoryError(asOwner(c.tid(), func() error {
+		return seccomp.ReadMemory(c.tid(), seccomp.Addr(addr), buf)
+	}))
 }
 
 func (c *call) write(addr uint64, buf []byte) error {
-	// The memory that is written must be that of the thread that waits.
-	if !c.valid() {
-		return seccomp.ErrTargetGone
-	}
-	if err := seccomp.WriteMemory(c.tid(), seccomp.Addr(addr), buf); err != nil {
-		return c.memoryError(err)
-	}
-	return nil
+	return c.memoryError(asOwner(c.tid(), func() error {
+		// The memory that is written must be that of the thread that waits.
+		if !c.valid() {
+			return seccomp.ErrTargetGone
+		}
+		return seccomp.WriteMemory(c.tid(), seccomp.Addr(addr), buf)
+	}))
 }
 
 // memoryError turns a refusal to read a process (one that is not dumpable)
-// into EACCES, and records it: such a program can have no network.
+// into EACCES, and records it: such a program can have no network. Other errors
+// stay, and nil.
 func (c *call) memoryError(err error) error {
 	if errors.Is(err, unix.EPERM) {
 		c.s.refused(c, "unreadable-process")

@@ -100,7 +100,11 @@ func (c *call) gather(m *msghdr, limit int) ([]byte, error) {
 		return nil, unix.EMSGSIZE
 	}
 	buf := make([]byte, n)
-	got, err := seccomp.ReadRanges(c.tid(), m.iov, buf)
+	var got int
+	err := asOwner(c.tid(), func() (err error) {
+		got, err = seccomp.ReadRanges(c.tid(), m.iov, buf)
+		return err
+	})
 	if err != nil {
 		return nil, c.memoryError(err)
 	}
@@ -120,7 +124,11 @@ func (c *call) gatherPart(m *msghdr, from, n int) ([]byte, error) {
 		part.iov = append(part.iov, seccomp.Range{Base: r.Base + seccomp.Addr(cut), Len: r.Len - cut})
 	}
 	buf := make([]byte, n)
-	if _, err := seccomp.ReadRanges(c.tid(), part.iov, buf); err != nil {
+	err := asOwner(c.tid(), func() error {
+		_, err := seccomp.ReadRanges(c.tid(), part.iov, buf)
+		return err
+	})
+	if err != nil {
 		return nil, c.memoryError(err)
 	}
 	if !c.valid() {
@@ -131,12 +139,13 @@ func (c *call) gatherPart(m *msghdr, from, n int) ([]byte, error) {
 
 // scatter writes a received datagram, and tells how much had room.
 func (c *call) scatter(m *msghdr, data []byte) (int, error) {
-	if !c.valid() {
-		return 0, unix.EINTR
-	}
-	n, err := seccomp.WriteRanges(c.tid(), m.iov, data)
-	if err != nil {
-		return 0, c.memoryError(err)
-	}
-	return n, nil
+	n := 0
+	err := asOwner(c.tid(), func() (err error) {
+		if !c.valid() {
+			return unix.EINTR
+		}
+		n, err = seccomp.WriteRanges(c.tid(), m.iov, data)
+		return err
+	})
+	return n, c.memoryError(err)
 }

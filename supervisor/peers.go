@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"boundary/seccomp"
 )
 
@@ -83,16 +85,22 @@ type repeats struct {
 
 // repeatable is a call that was carried out.
 type repeatable struct {
-	ino     inode
-	dialled netip.AddrPort
-	at      seccomp.Data
-	answer  reply
-	when    time.Time
+	ino      inode
+	dialled  netip.AddrPort
+	at       seccomp.Data
+	answer   reply
+	answered bool
+	when     time.Time
 }
 
-// repeatWithin is longer than a signal takes to be handled, and shorter than
-// it takes a program to ask once more by itself.
-const repeatWithin = 20 * time.Millisecond
+// A repetition comes as soon as the signal was handled, which can take long on
+// a busy machine. A program that asks once more by itself is told the same, and
+// hardly minds; but one that waits for the end of a connect by asking again and
+// again must come to know it.
+const (
+	repeatWithin   = 200 * time.Millisecond
+	progressWithin = 20 * time.Millisecond
+)
 
 func newRepeats() *repeats { return &repeats{done: map[uint32]repeatable{}} }
 
@@ -109,16 +117,46 @@ func (r *repeats) enabled() bool {
 	return r.on
 }
 
-func (r *repeats) note(c *call, ino inode, dialled netip.AddrPort, answer reply) {
+// begin notes that a connect is about to be made, and says whether the same one
+// began a moment ago: it may have been made since, with its answer yet to be
+// noted.
+func (r *repeats) begin(c *call, ino inode, dialled netip.AddrPort) (repeated bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.on {
-		return
+		return false
 	}
+	old, ok := r.done[c.n.PID]
+	if ok && old.same(c, ino, dialled) {
+		return true // and its answer, where it has one, stays
+	}
+	r.put(c, repeatable{ino: ino, dialled: dialled, at: c.n.Data, when: time.Now()})
+	return false
+}
+
+func (r *repeats) note(c *call, ino inode, dialled netip.AddrPort, answer reply) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.on {
+		r.put(c, repeatable{ino: ino, dialled: dialled, at: c.n.Data, answer: answer, answered: true, when: time.Now()})
+	}
+}
+
+// put is called with the lock held.
+func (r *repeats) put(c *call, one repeatable) {
 	if len(r.done) >= maxPeers {
 		clear(r.done)
 	}
-	r.done[c.n.PID] = repeatable{ino, dialled, c.n.Data, answer, time.Now()}
+	r.done[c.n.PID] = one
+}
+
+// same says whether a call is the one that was noted a moment ago.
+func (o repeatable) same(c *call, ino inode, dialled netip.AddrPort) bool {
+	within := repeatWithin
+	if o.answer.errno == unix.EINPROGRESS {
+		within = progressWithin
+	}
+	return o.ino == ino && o.dialled == dialled && o.at == c.n.Data && time.Since(o.when) <= within
 }
 
 // again returns the answer that a first run of the same connect may not have
@@ -127,7 +165,7 @@ func (r *repeats) again(c *call, ino inode, dialled netip.AddrPort) (reply, bool
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	done, ok := r.done[c.n.PID]
-	if !ok || done.ino != ino || done.dialled != dialled || done.at != c.n.Data || time.Since(done.when) > repeatWithin {
+	if !ok || !done.answered || !done.same(c, ino, dialled) {
 		return reply{}, false
 	}
 	done.when = time.Now() // this answer may be lost too

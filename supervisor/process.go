@@ -88,7 +88,7 @@ func (p *processes) of(tid int) *process {
 	}
 	// These two can change without an exec.
 	dir := "/proc/" + strconv.Itoa(tid)
-	cwd, _ := os.Readlink(dir + "/cwd")
+	cwd, _ := readLink(tid, "/cwd")
 	uid := uidOf(dir)
 	if cwd == proc.record.Cwd && uid == proc.record.UID {
 		return proc
@@ -106,11 +106,18 @@ func (p *processes) of(tid int) *process {
 // lookup reads without holding mu: an agent can make /proc wait for memory of
 // its own (its arguments), and others must not wait with it.
 func (p *processes) lookup(tid, depth int) *process {
-	stat, err := readStat(tid)
-	if err != nil {
+	var stat procStat
+	var exe string
+	err := asOwner(tid, func() (err error) {
+		if stat, err = readStat(tid); err != nil {
+			return err
+		}
+		exe, err = os.Readlink("/proc/" + strconv.Itoa(tid) + "/exe")
+		return err
+	})
+	if err != nil && stat == (procStat{}) {
 		return unknownProcess(tid)
 	}
-	exe, _ := os.Readlink("/proc/" + strconv.Itoa(tid) + "/exe")
 	key := processKey{
 		start: stat.start, startCode: stat.startCode, startStack: stat.startStack,
 		argStart: stat.argStart, ppid: stat.ppid, exe: exe,
@@ -125,7 +132,11 @@ func (p *processes) lookup(tid, depth int) *process {
 	if err != nil {
 		return unknownProcess(tid)
 	}
-	proc := p.snapshot(tgid, stat, exe, key.parent)
+	var proc *process
+	_ = asOwner(tgid, func() (err error) { // what can't be read is empty
+		proc, err = p.snapshot(tgid, stat, exe, key.parent)
+		return err
+	})
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.cache) >= maxProcesses {
@@ -161,9 +172,10 @@ func (p *processes) cached(tid int) *processSnapshot {
 	return p.cache[tid]
 }
 
-func (p *processes) snapshot(pid int, stat procStat, exe string, parent *process) *process {
+// snapshot returns what can be read, and why not all could.
+func (p *processes) snapshot(pid int, stat procStat, exe string, parent *process) (*process, error) {
 	dir := "/proc/" + strconv.Itoa(pid)
-	cwd, _ := os.Readlink(dir + "/cwd")
+	cwd, err := os.Readlink(dir + "/cwd")
 	cmdline, _ := os.ReadFile(dir + "/cmdline")
 	out := &process{
 		record: audit.Process{
@@ -183,7 +195,7 @@ func (p *processes) snapshot(pid int, stat procStat, exe string, parent *process
 			parent.record.Ancestors...)
 		out.policy.Ancestors = append([]string{parent.policy.Exe}, parent.policy.Ancestors...)
 	}
-	return out
+	return out, err
 }
 
 // samePath says whether a link of /proc leads to what its text names. In a mount

@@ -272,6 +272,11 @@ func (s *Session) openProxy(cfg Config, dir string) ([]string, error) {
 	for _, w := range trust.Warnings {
 		s.log.WithField("cause", w).Warn("trust not complete")
 	}
+	if s.root && !seccomp.MayTraceAll() {
+		if err := keepAptRoot(trust.Env); err != nil {
+			return nil, err
+		}
+	}
 	var roots []byte
 	for _, path := range s.policy.CAFiles() {
 		pem, err := os.ReadFile(path)

@@ -3,7 +3,6 @@ package supervisor
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -61,7 +60,7 @@ func inodeOf(tid int, fd int32) (inode, error) {
 	if fd < 0 {
 		return 0, unix.EBADF
 	}
-	link, err := os.Readlink("/proc/" + strconv.Itoa(tid) + "/fd/" + strconv.Itoa(int(fd)))
+	link, err := readLink(tid, "/fd/"+strconv.Itoa(int(fd)))
 	if err != nil {
 		if errors.Is(err, unix.ENOENT) {
 			return 0, unix.EBADF
@@ -135,7 +134,7 @@ func (f *getfdFinder) duplicate(tid int, fd int32) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if p, ok := f.pidfds[tid]; ok {
-		dup, err := unix.PidfdGetfd(p, int(fd), 0)
+		dup, err := duplicateAsOwner(tid, p, int(fd))
 		if err != unix.ESRCH {
 			return dup, getfdError(err)
 		}
@@ -153,7 +152,7 @@ func (f *getfdFinder) duplicate(tid int, fd int32) (int, error) {
 		return -1, err
 	}
 	f.pidfds[tid] = p
-	dup, err := unix.PidfdGetfd(p, int(fd), 0)
+	dup, err := duplicateAsOwner(tid, p, int(fd))
 	return dup, getfdError(err)
 }
 

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"bytes"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -94,6 +95,9 @@ func (c *call) connectUnix(k *socket, addr sockaddr) reply {
 	if addr.family() == unix.AF_UNSPEC && len(addr) >= 2 {
 		return result(0, seccomp.Connect(k.fd, addr))
 	}
+	if r, ok := c.s.repeats.again(c, k.ino, netip.AddrPort{}); ok {
+		return r
+	}
 	target, r := c.allowedUnix(k, addr)
 	if target == nil {
 		return r
@@ -102,10 +106,15 @@ func (c *call) connectUnix(k *socket, addr sockaddr) reply {
 	if target.own && k.typ != unix.SOCK_DGRAM {
 		c.rememberConnector(k) // before the listener can ask
 	}
+	repeated := c.s.repeats.begin(c, k.ino, netip.AddrPort{})
 	err := c.connectPatiently(k, func() error {
 		return c.s.asAgent(c, func() error { return seccomp.Connect(k.fd, target.addr) })
 	})
+	if repeated && err == unix.EISCONN {
+		err = nil // by its first run
+	}
 	if err == nil && k.typ != unix.SOCK_DGRAM {
+		c.s.repeats.note(c, k.ino, netip.AddrPort{}, value(0))
 		c.s.finder.settled(k.ino)
 	}
 	return result(0, err)

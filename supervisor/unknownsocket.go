@@ -22,7 +22,11 @@ func takesNoName(tid int, fd int32) (bool, error) {
 	path := "/proc/" + strconv.Itoa(tid) + "/fd/" + strconv.Itoa(int(fd))
 	const longest = 32 // of struct proto
 	name := make([]byte, longest)
-	n, err := unix.Getxattr(path, "system.sockprotoname", name)
+	n := 0
+	err := asOwner(tid, func() (err error) {
+		n, err = unix.Getxattr(path, "system.sockprotoname", name)
+		return err
+	})
 	if err != nil {
 		return false, err
 	}

@@ -41,7 +41,7 @@ func (c *call) openInView(path string) (*os.File, error) {
 // viewOf returns the calling thread's view of a path; the caller closes it.
 func (c *call) viewOf(path string) (view, error) {
 	proc := "/proc/" + strconv.Itoa(c.tid())
-	root, err := openDir(proc + "/root")
+	root, err := c.openDir(proc + "/root")
 	if err != nil {
 		return view{}, unix.EACCES
 	}
@@ -49,7 +49,7 @@ func (c *call) viewOf(path string) (view, error) {
 	if filepath.IsAbs(path) {
 		start = proc + "/root"
 	}
-	dir, err := openDir(start)
+	dir, err := c.openDir(start)
 	if err != nil {
 		root.Close()
 		return view{}, unix.EACCES
@@ -65,8 +65,13 @@ func (c *call) viewOf(path string) (view, error) {
 	return v, nil
 }
 
-func openDir(path string) (*os.File, error) {
-	return os.OpenFile(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+// openDir opens a directory of the calling process's.
+func (c *call) openDir(path string) (dir *os.File, err error) {
+	err = asOwner(c.tid(), func() (err error) {
+		dir, err = os.OpenFile(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		return err
+	})
+	return dir, err
 }
 
 // sameView says whether the calling thread's root directory and its mounts are
@@ -76,7 +81,7 @@ func (c *call) sameView(root *os.File) bool {
 	if unix.Fstat(int(root.Fd()), &a) != nil || unix.Stat("/", &b) != nil || a.Dev != b.Dev || a.Ino != b.Ino {
 		return false
 	}
-	its, err := os.Readlink("/proc/" + strconv.Itoa(c.tid()) + "/ns/mnt")
+	its, err := readLink(c.tid(), "/ns/mnt")
 	return err == nil && its == c.s.mounts
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -28,23 +28,19 @@ type attack struct {
 	paint   func(code, text string) string
 	json    bool
 	raceFor time.Duration
-}
-
-// verdict is what became of one attempt, as --json prints it.
-type verdict struct {
-	Attempt string `json:"attempt"`
-	Does    string `json:"does"`
-	// Result is "held", "out", "open" (known to get out), "skipped" (something that it needs is not
-	// here) or "failed" (it did not end by itself).
-	Result string `json:"result"`
-	// Why says what got out, what is missing, or what the attempt met with.
-	Why string `json:"why,omitempty"`
+	only    string // glob of the attempts' names
 }
 
 // run makes every attempt, and is an error where one was not held.
 func (a *attack) run() error {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	report := supervisor.Examine()
+	if !report.Holds {
+		return &exitError{exitFailure, fmt.Errorf("no agent can be run here, so there is nothing to try: %s", report.Why)}
+	}
+	list, err := a.list()
+	if err != nil {
+		return err
+	}
 	dir, err := os.MkdirTemp("", "boundary-attack-")
 	if err != nil {
 		return fmt.Errorf("make folder: %w", err)
@@ -59,30 +55,66 @@ func (a *attack) run() error {
 		return fmt.Errorf("open referee: %w", err)
 	}
 	defer referee.Close()
-	policy := filepath.Join(dir, "policy.hcl")
-	if err := os.WriteFile(policy, []byte(referee.Policy()), 0o600); err != nil {
+	start, err := behindBoundary(self, dir, referee.Policy())
+	if err != nil {
 		return err
 	}
-	off := guardsOff()
-	counts := map[string]int{}
-	for _, one := range escapes.All() {
-		if ctx.Err() != nil {
-			return &exitError{exitFailure, errors.New("interrupted: not every attempt was made")}
-		}
-		if one.Stalls {
-			continue // no way out, but a way to slow the session down
-		}
-		v := a.attempt(referee, one, off, func(argv []string) *exec.Cmd {
-			log := filepath.Join(dir, "audit.jsonl")
-			_ = os.Remove(log) // of the attempt before
-			return exec.Command(self, append([]string{"exec", "--quiet", "-p", policy, "--audit", log, "--"}, argv...)...)
-		})
-		counts[v.Result]++
-		if err := a.print(v); err != nil {
-			return err
-		}
+	counts, err := a.each(list, func(one escapes.Attempt) verdict { return a.attempt(referee, one, guardsOff(report), start) })
+	if err != nil {
+		return err
 	}
 	return a.sum(counts)
+}
+
+// each makes the attempts and prints what becomes of them.
+func (a *attack) each(list []escapes.Attempt, try func(escapes.Attempt) verdict) (tally, error) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if !a.json {
+		fmt.Fprintf(a.out, "Trying %d ways out, each from inside a boundary of its own. This can take minutes.\n\n", len(list))
+	}
+	counts := tally{map[string]int{}, map[escapes.Need]int{}}
+	for _, one := range list {
+		v := try(one)
+		if ctx.Err() != nil {
+			return counts, &exitError{exitFailure, errors.New("interrupted: not every attempt was made")}
+		}
+		counts.add(v)
+		if err := a.print(v); err != nil {
+			return counts, err
+		}
+	}
+	return counts, nil
+}
+
+// behindBoundary returns how a command is run in a session of its own.
+func behindBoundary(self, dir, policy string) (func(argv []string) *exec.Cmd, error) {
+	file, log := filepath.Join(dir, "policy.hcl"), filepath.Join(dir, "audit.jsonl")
+	if err := os.WriteFile(file, []byte(policy), 0o600); err != nil {
+		return nil, err
+	}
+	return func(argv []string) *exec.Cmd {
+		_ = os.Remove(log) // of the attempt before
+		return exec.Command(self, append([]string{"exec", "--quiet", "-p", file, "--audit", log, "--"}, argv...)...)
+	}, nil
+}
+
+// list returns the attempts to make.
+func (a *attack) list() ([]escapes.Attempt, error) {
+	var list []escapes.Attempt
+	for _, one := range escapes.All() {
+		match, err := path.Match(a.only, one.Name)
+		if err != nil {
+			return nil, fmt.Errorf("--only %s: %w", a.only, err)
+		}
+		if match && !one.Stalls { // those are no ways out, but to slow the session down
+			list = append(list, one)
+		}
+	}
+	if len(list) == 0 {
+		return nil, fmt.Errorf("--only %s: no attempt has such a name", a.only)
+	}
+	return list, nil
 }
 
 // options of a referee on loopback: what is not of the session there is as far
@@ -106,9 +138,9 @@ func (a *attack) options(self, dir string) escapes.Options {
 }
 
 // guardsOff are the names of the guards that this machine does not give.
-func guardsOff() []string {
+func guardsOff(report supervisor.Report) []string {
 	var off []string
-	for _, g := range supervisor.Examine().Guards {
+	for _, g := range report.Guards {
 		if !g.On {
 			off = append(off, g.Name)
 		}
@@ -120,7 +152,7 @@ func guardsOff() []string {
 func (a *attack) attempt(r *escapes.Referee, one escapes.Attempt, off []string, start func([]string) *exec.Cmd) verdict {
 	v := verdict{Attempt: one.Name, Does: one.Does, Result: "held"}
 	if missing := one.Missing(r.Gives()); len(missing) > 0 {
-		v.Result, v.Why = "skipped", fmt.Sprintf("needs %s", missing[0])
+		v.Result, v.Why, v.needs = "skipped", fmt.Sprintf("needs %s", missing[0]), missing[0]
 		return v
 	}
 	out, err := r.Held(one, start)
@@ -132,41 +164,17 @@ func (a *attack) attempt(r *escapes.Referee, one escapes.Attempt, off []string, 
 	case len(out.Out) > 0:
 		v.Result, v.Why = "out", fmt.Sprintf("%s: %s", out.Out[0].Channel, out.Out[0].Detail)
 		if len(one.Guards) > 0 && !slices.ContainsFunc(one.Guards, func(g string) bool { return !slices.Contains(off, g) }) {
-			v.Why = "this machine lacks " + strings.Join(one.Guards, ", ")
+			v.Why += "; what would hold it is off here: " + strings.Join(one.Guards, ", ")
 		}
 	case out.Stalled != "":
 		v.Result, v.Why = "out", "others stood still: "+out.Stalled
 	case out.Hung:
 		v.Result, v.Why = "failed", "it did not end by itself"
+	case out.Status != 0 && !one.Ends:
+		// What was not made was not held.
+		v.Result, v.Why = "failed", fmt.Sprintf("the session ended with status %d: %s", out.Status, strings.TrimSpace(out.Stderr))
 	default:
 		v.Why = out.Said
 	}
 	return v
-}
-
-func (a *attack) print(v verdict) error {
-	if a.json {
-		return json.NewEncoder(a.out).Encode(v)
-	}
-	const green, yellow, red, faint = "32", "33", "31", "2"
-	color := map[string]string{"held": green, "skipped": yellow, "open": yellow, "out": red, "failed": red}[v.Result]
-	line := fmt.Sprintf("%s %-36s %s", a.paint(color, fmt.Sprintf("%-8s", v.Result)), v.Attempt, v.Does)
-	if v.Why != "" && v.Result != "held" {
-		line += a.paint(faint, " ("+v.Why+")")
-	}
-	_, err := fmt.Fprintln(a.out, line)
-	return err
-}
-
-// sum says how many there were of each.
-func (a *attack) sum(counts map[string]int) error {
-	bad := counts["out"] + counts["failed"]
-	if !a.json {
-		fmt.Fprintf(a.out, "\n%d held, %d not held, %d known to be open, %d failed, %d skipped\n",
-			counts["held"], counts["out"], counts["open"], counts["failed"], counts["skipped"])
-	}
-	if bad > 0 {
-		return &exitError{status: exitFailure}
-	}
-	return nil
 }

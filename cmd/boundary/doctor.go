@@ -15,6 +15,7 @@ import (
 func newDoctor() *cobra.Command {
 	var asJSON, attacks bool
 	var raceFor time.Duration
+	var only string
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Say what this machine gives to hold an agent",
@@ -23,16 +24,18 @@ what is lost without each. It tries them for real, with a launcher that is
 ended before it would run anything.
 
 With --attack it tries the known ways out instead, each from inside a boundary
-of its own, and says which are held. They touch only what doctor itself sets up
-on loopback. --json then prints one object a line.
+of its own, and says of each whether it was held, or got out. They touch only
+what doctor itself sets up on loopback; what needs more is not tried. The few
+that are open are known to get out, for the reason that is said. --json then
+prints one object a line.
 
-The exit status is 0 where an agent can be run, and every attempt was held; else
-it is 1.`,
+The exit status is 0 where an agent can be run, and no attempt got out but those
+that are known to; else it is 1.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			out := cmd.OutOrStdout()
 			if attacks {
-				a := &attack{out: out, paint: painter(colored(os.Stdout)), json: asJSON, raceFor: raceFor}
+				a := &attack{out: out, paint: painter(colored(os.Stdout)), json: asJSON, raceFor: raceFor, only: only}
 				return a.run()
 			}
 			report := supervisor.Examine()
@@ -51,8 +54,9 @@ it is 1.`,
 			return nil
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object; with --attack, one a line")
 	cmd.Flags().BoolVar(&attacks, "attack", false, "try the known ways out from inside a boundary")
+	cmd.Flags().StringVar(&only, "only", "*/*", "with --attack: the attempts to make, as in 'tcp/*'")
 	cmd.Flags().DurationVar(&raceFor, "race-for", time.Second, "with --attack: how long each race is tried")
 	return cmd
 }

@@ -9,11 +9,11 @@ import (
 	libseccomp "github.com/seccomp/libseccomp-golang"
 )
 
-// docker returns Docker's default profile as it is for a process without
+// docker returns Docker's default profile as it is for a process with some
 // capabilities, on this kernel and architecture.
-func docker() (*libseccomp.ScmpFilter, error) {
-	none := &specs.Spec{Process: &specs.Process{Capabilities: &specs.LinuxCapabilities{}}}
-	spec, err := moby.GetDefaultProfile(none)
+func docker(capabilities []string) (*libseccomp.ScmpFilter, error) {
+	held := &specs.Spec{Process: &specs.Process{Capabilities: &specs.LinuxCapabilities{Bounding: capabilities}}}
+	spec, err := moby.GetDefaultProfile(held)
 	if err != nil {
 		return nil, fmt.Errorf("read Docker's profile: %w", err)
 	}

@@ -4,6 +4,7 @@
 //	confine PROFILE COMMAND [ARG…]
 //
 // PROFILE is `docker` (what Docker gives a container whose user is not root),
+// `docker-root` (what it gives root, with root's capabilities there),
 // `no-notify` (a kernel older than 5.0, without user notification),
 // `no-seccomp` (a kernel built without seccomp), `no-landlock`, `no-getfd`
 // (before 5.6, without pidfd_getfd), `empty` (a filter that allows everything,
@@ -53,7 +54,9 @@ func run(args []string) error {
 func profile(name string) (*libseccomp.ScmpFilter, error) {
 	switch name {
 	case "docker":
-		return docker()
+		return docker(nil)
+	case "docker-root":
+		return dockerRoot()
 	case "no-notify":
 		return noNotify()
 	case "no-seccomp":
