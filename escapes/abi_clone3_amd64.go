@@ -26,7 +26,7 @@ func (r *routine) clone3(a cloneArgs, do func()) {
 		do()
 		r.exit()
 	})
-	r.call(unix.SYS_WAIT4, ^uintptr(0), 0, unix.WALL, 0)
+	r.await()
 }
 
 // clone3Attempts connect in children as only clone3(2) makes them.
@@ -61,7 +61,7 @@ func connectAsSame(r *routine, g *Ground) {
 		r.call(unix.SYS_CONNECT, 0, r.lay(sockaddr(g.Allowed.AddrPort4())), unix.SizeofSockaddrInet4)
 		r.exit()
 	})
-	r.call(unix.SYS_WAIT4, ^uintptr(0), 0, unix.WALL, 0)
+	r.await()
 	r.clone3(cloneArgs{exitSignal: uintptr(unix.SIGCHLD), setTID: number, setTIDSize: 1}, func() { r.dial(g) })
 }
 

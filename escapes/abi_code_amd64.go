@@ -29,6 +29,7 @@ func newRoutine() (*routine, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.emit(0x31, 0xdb) // xor ebx, ebx
 	r.mask(^uintptr(0))
 	return r, nil
 }
@@ -80,7 +81,7 @@ const (
 	cx
 	dx
 	bx
-	_
+	sp
 	bp
 	si
 	di
@@ -141,5 +142,19 @@ func (r *routine) mask(set uintptr) {
 	r.call(unix.SYS_RT_SIGPROCMASK, setMask, r.lay(words(set)), 0, 8)
 }
 
-// exit ends the thread.
-func (r *routine) exit() { r.call(unix.SYS_EXIT, 0) }
+// exit ends the thread. Its status is what ebx has: why a connect failed.
+func (r *routine) exit() {
+	r.emit(0x89, 0xdf) // mov edi, ebx
+	r.call(unix.SYS_EXIT)
+}
+
+// await waits for the child that the last call made, and takes its status over.
+func (r *routine) await() {
+	r.keepError()
+	status := r.halves(0)
+	r.call(unix.SYS_WAIT4, ^uintptr(0), status, unix.WALL, 0)
+	r.emit(0x85, 0xc0, 0x78, 10) // test eax, eax; js behind: there is none
+	r.emit(0x8b, 0x1c, 0x25)     // mov ebx, [status]
+	r.emitHalf(uint32(status))
+	r.emit(0xc1, 0xeb, 8) // shr ebx, 8
+}

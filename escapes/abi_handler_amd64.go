@@ -40,7 +40,8 @@ func handlerAttempts() []Attempt {
 			r.socket(unix.SOCK_STREAM)
 			r.connect(g)
 			r.call(unix.SYS_PRCTL, unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_STRICT)
-			r.write(g)
+			at, size := r.token(g)
+			r.call(unix.SYS_WRITE, 0, at, size)
 		})},
 	}
 }
@@ -57,8 +58,10 @@ func (r *routine) filter(list []instruction) {
 func connectTrapped(r *routine, g *Ground) {
 	var again uintptr
 	handler := r.aside(func() {
-		r.connect(g)
+		at, size := r.name(g)
+		r.call(unix.SYS_CONNECT, 0, at, size)
 		again = r.here()
+		r.keepError()
 		r.write(g)
 		r.exit()
 	})
@@ -88,9 +91,10 @@ func connectDispatched(r *routine, g *Ground) {
 		r.emit(0x48, 0x8b, 0x92, 0x88, 0, 0, 0)
 		r.load(ax, unix.SYS_CONNECT)
 		r.emit(0x0f, 0x05)
+		r.keepError()
 		r.write(g)
 		r.exit()
-		end = r.here()
+		end = r.here() + 1 // the kernel looks where the call returns to
 	})
 	r.handle(unix.SIGSYS, handler)
 	r.call(unix.SYS_PRCTL, setUserDispatch, userDispatchOn, handler, end-handler, r.lay([]byte{userDispatchBlock}))
@@ -103,6 +107,7 @@ func connectByFrame(r *routine, g *Ground) {
 	name, size := r.name(g)
 	at := r.aside(func() {
 		r.emit(0x0f, 0x05)
+		r.keepError()
 		r.write(g)
 		r.exit()
 	})
@@ -111,8 +116,7 @@ func connectByFrame(r *routine, g *Ground) {
 		0, 0, 0, 0, 0, 0, 0, 0, // r8 to r15
 		0, name, 0, 0, size, unix.SYS_CONNECT, 0, r.stack(), at, flags, segments,
 		0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
-	r.emit(0x48, 0xbc) // mov rsp, frame
-	r.code += copy(r.m[r.code:routineData], words(frame))
+	r.load(sp, frame)
 	r.sigreturn()
 }
 

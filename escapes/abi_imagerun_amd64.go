@@ -62,8 +62,9 @@ func executeDeleted(g *Ground, r *routine) error {
 	return nil
 }
 
-// readAndJump does what execve does by itself: all that was mapped is unmapped,
-// and a file's content takes the place of what ran.
+// readAndJump has a program do what execve does by itself: all that was mapped
+// is unmapped, and a file's content takes the place of what ran. It is not done
+// here, since a C library may have registered memory with the kernel (rseq).
 func readAndJump(g *Ground, r *routine) error {
 	next, err := emptyRoutine()
 	if err != nil {
@@ -71,18 +72,25 @@ func readAndJump(g *Ground, r *routine) error {
 	}
 	next.dial(g)
 	next.exit()
-	fd, err := memoryFile(next.m[:next.data])
+	content, err := memoryFile(next.m[:next.data])
 	if err != nil {
 		return err
 	}
-	at, low := next.m.at(0), uintptr(1<<32)
-	clear(next.m)
-	const top = 1<<47 - 4096
-	r.call(unix.SYS_MUNMAP, low, top-low)
-	r.call(unix.SYS_PREAD64, fd, at, routineSize, 0)
-	r.load(ax, at)
-	r.emit(0xff, 0xe0) // jmp rax
-	return nil
+	image, err := build(g, elf64, func(r *routine, _ *Ground) {
+		const low, top = 1 << 32, 1<<47 - 4096
+		r.call(unix.SYS_MUNMAP, low, top-low)
+		r.call(unix.SYS_MMAP, next.m.at(0), routineSize, unix.PROT_READ|unix.PROT_WRITE|unix.PROT_EXEC,
+			unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_FIXED, ^uintptr(0), 0)
+		r.call(unix.SYS_PREAD64, content, next.m.at(0), routineSize, 0)
+		r.load(ax, next.m.at(0))
+		r.emit(0xff, 0xe0) // jmp rax
+	})
+	if err != nil {
+		return err
+	}
+	fd, err := memoryFile(image)
+	r.executeOpen(fd)
+	return err
 }
 
 // foreignImageAttempts execute programs of other ABIs.

@@ -74,7 +74,7 @@ func (r *routine) beget(flags uintptr, do func()) {
 		do()
 		r.exit()
 	})
-	r.call(unix.SYS_WAIT4, ^uintptr(0), 0, unix.WALL, 0)
+	r.await()
 }
 
 // execute executes a file, by whose name the program knows itself.

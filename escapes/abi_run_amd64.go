@@ -56,6 +56,8 @@ func awaitEnd(pid int) error {
 			return fmt.Errorf("wait for child: %w", err)
 		case done == pid && status.Signaled():
 			return fmt.Errorf("child was ended: %v", status.Signal())
+		case done == pid && status.ExitStatus() != 0:
+			return fmt.Errorf("connect: %w", unix.Errno(status.ExitStatus()))
 		case done == pid:
 			return nil
 		}
@@ -87,12 +89,18 @@ func (r *routine) token(g *Ground) (at, size uintptr) {
 func (r *routine) connect(g *Ground) {
 	at, size := r.name(g)
 	r.call(unix.SYS_CONNECT, 0, at, size)
+	r.keepError()
 }
 
-// write writes the token to descriptor 0.
+// keepError has ebx tell how a call failed.
+func (r *routine) keepError() {
+	r.emit(0x89, 0xc3, 0xf7, 0xdb) // mov ebx, eax; neg ebx
+}
+
+// write writes the token to descriptor 0, connected or not.
 func (r *routine) write(g *Ground) {
 	at, size := r.token(g)
-	r.call(unix.SYS_WRITE, 0, at, size)
+	r.call(unix.SYS_SENDTO, 0, at, size, unix.MSG_NOSIGNAL, 0, 0)
 }
 
 // dial connects a socket of its own to the denied peer and writes the token.
