@@ -26,7 +26,7 @@ func listenerAttempts() []Attempt {
 		{Name: "filter/listener-socket", Does: "have an own listener answer socket with a connected one", Try: func(g *Ground) error {
 			return g.behindListener(filterFlagNewListener, unix.SYS_SOCKET, func(l *rivalListener) error { return l.giveConnected(g) })
 		}},
-		{Name: "filter/listener-after-kill", Does: "kill the supervisor, and answer in its place", Ends: true, Guards: []string{"landlock-scope"}, Try: func(g *Ground) error {
+		{Name: "filter/listener-after-kill", Does: "kill the supervisor, and answer in its place", Ends: true, Try: func(g *Ground) error {
 			if _, supervisor := supervisorOf(); supervisor > 1 {
 				if err := unix.Kill(supervisor, unix.SIGKILL); err != nil {
 					return err

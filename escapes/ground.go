@@ -38,6 +38,8 @@ type Ground struct {
 	Unix UnixPeers
 	// Inherited are descriptors that the caller left open, by what they are.
 	Inherited map[string]int
+	// Ring tells how the inherited io_uring is laid out.
+	Ring Ring
 	// Victim is a process outside, of the same user.
 	Victim Victim
 	// Referee is the referee's process: what stands between it and the
@@ -70,6 +72,9 @@ type UnixPeers struct {
 	AllowedDgram             string // the same for datagrams
 	AllowedDir               string // a folder of the attempt's user, in which a rule allows every path
 }
+
+// Ring has offsets in the memory of an io_uring's submission queue.
+type Ring struct{ Tail, Mask, Array uint32 }
 
 // Victim is a process outside to be attacked.
 type Victim struct {

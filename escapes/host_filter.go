@@ -31,11 +31,10 @@ func makeTable(g *Ground) error {
 		name       = 1          // NFTA_TABLE_NAME
 	)
 	batch := []byte{0, 0, 0, 10} // struct nfgenmsg: family, version, subsystem
-	_, err := netlink(unix.NETLINK_NETFILTER, slices.Concat(
+	return netlink(unix.NETLINK_NETFILTER, slices.Concat(
 		netlinkMessage(begin, 0, batch),
 		netlinkMessage(newTable, unix.NLM_F_ACK|unix.NLM_F_CREATE, []byte{unix.AF_INET, 0, 0, 0}, attributeText(name, newLinkName(g))),
 		netlinkMessage(end, 0, batch)))
-	return err
 }
 
 // attachXDP loads a program that lets every packet pass, bpf(2), and attaches

@@ -109,7 +109,7 @@ func sendThroughTunnel(g *Ground) error {
 }
 
 // tunnelPeer is who is behind the tunnel (RFC 5737).
-var tunnelPeer = [4]byte{198, 51, 100, 250}
+var tunnelPeer = [4]byte{203, 0, 113, 250}
 
 // datagram is an IPv4 packet with a UDP datagram without a checksum.
 func datagram(from, to [4]byte, port uint16, data []byte) []byte {

@@ -15,17 +15,17 @@ func routeAttempts() []Attempt {
 			// struct rtmsg: family, lengths, service, table, protocol, scope, type, flags.
 			head := []byte{unix.AF_INET, 32, 0, 0, unix.RT_TABLE_MAIN, unix.RTPROT_STATIC, unix.RT_SCOPE_LINK, unix.RTN_UNICAST, 0, 0, 0, 0}
 			return routeChange(unix.RTM_NEWROUTE, unix.NLM_F_CREATE, head,
-				attribute(unix.RTA_DST, g.spare()), attribute(unix.RTA_OIF, nativeUint32(loopbackIndex)))
+				attribute(unix.RTA_DST, g.spare(0)), attribute(unix.RTA_OIF, nativeUint32(loopbackIndex)))
 		}},
 		{Name: "host/route-ioctl", Does: "add a route the old way", Needs: inField, Try: routeByIoctl},
 		{Name: "host/address", Does: "add an address", Needs: inField, Try: func(g *Ground) error {
 			head := []byte{unix.AF_INET, 32, 0, unix.RT_SCOPE_HOST, loopbackIndex, 0, 0, 0}
 			return routeChange(unix.RTM_NEWADDR, unix.NLM_F_CREATE, head,
-				attribute(unix.IFA_LOCAL, g.spare()), attribute(unix.IFA_ADDRESS, g.spare()))
+				attribute(unix.IFA_LOCAL, g.spare(2)), attribute(unix.IFA_ADDRESS, g.spare(2)))
 		}},
 		{Name: "host/address-ioctl", Does: "add an address the old way", Needs: inField, Try: func(g *Ground) error {
 			return interfaceIoctl(unix.SIOCSIFADDR, fmt.Sprintf("lo:%d", g.number()),
-				append([]byte{unix.AF_INET, 0, 0, 0}, g.spare()...))
+				append([]byte{unix.AF_INET, 0, 0, 0}, g.spare(3)...))
 		}},
 		{Name: "host/rule", Does: "add a routing rule", Needs: inField, Try: func(g *Ground) error {
 			head := []byte{unix.AF_INET, 0, 0, 0, unix.RT_TABLE_MAIN, 0, 0, 1 /* FR_ACT_TO_TBL */, 0, 0, 0, 0}
@@ -59,7 +59,7 @@ func routeByIoctl(g *Ground) error {
 	if err != nil {
 		return err
 	}
-	m.put(destination, append([]byte{unix.AF_INET, 0, 0, 0}, g.spare()...))
+	m.put(destination, append([]byte{unix.AF_INET, 0, 0, 0}, g.spare(1)...))
 	m.put(mask, []byte{unix.AF_INET, 0, 0, 0, 255, 255, 255, 255})
 	m[flags] = up | host
 	m.word(device, uint64(m.put(512, []byte("lo\x00"))))

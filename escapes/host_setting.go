@@ -2,6 +2,7 @@ package escapes
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -24,9 +25,8 @@ func settingAttempts() []Attempt {
 		{Name: "host/core-pattern-inherited", Does: "the same from an inherited folder", Try: func(g *Ground) error {
 			return rewrite(fmt.Sprintf("/proc/self/fd/%d/%s", g.Inherited["root"], corePattern))
 		}},
-		{Name: "host/core-pattern-init", Does: "the same by the root folder of the first process", Try: func(*Ground) error {
-			return rewrite("/proc/1/root/" + corePattern)
-		}},
+		{Name: "host/core-pattern-other-root", Does: "the same by the root folder of a process outside", Guards: ptraceGuard,
+			Try: each(func(_ *Ground, pid int) error { return rewrite(procFile(pid, "root/"+corePattern)) })},
 		{Name: "host/core-pattern-splice", Does: "the same by splice from a pipe", Try: func(*Ground) error { return spliceInto("/" + corePattern) }},
 		{Name: "host/fs-setting", Does: "say whether privileged programs dump core", Try: func(*Ground) error {
 			return rewrite("/proc/sys/fs/suid_dumpable")
@@ -42,7 +42,7 @@ func settingAttempts() []Attempt {
 			return writeOnly(path, chosen)
 		}},
 		{Name: "host/net-setting", Does: "write a network setting", Needs: inField, Try: func(g *Ground) error {
-			return writeOnly("/proc/sys/net/ipv6/conf/lo/hop_limit", fmt.Appendln(nil, g.number()))
+			return writeOnly("/proc/sys/net/ipv6/conf/lo/hop_limit", fmt.Appendln(nil, 100+g.number()))
 		}},
 		{Name: "host/net-setting-fresh", Does: "write a network setting in a /proc of one's own", Needs: append(inField, NeedUserns),
 			Try: func(g *Ground) error { return g.step("", stepFreshProc, asOwnRoot(unix.CLONE_NEWPID|unix.CLONE_NEWNS)) }},
@@ -52,13 +52,16 @@ func settingAttempts() []Attempt {
 		{Name: "host/name-file", Does: "rename the machine by its file", Needs: inField, Try: func(g *Ground) error {
 			return writeOnly("/proc/sys/kernel/hostname", []byte(newLinkName(g)))
 		}},
-		{Name: "host/clock", Does: "set the clock", Try: func(*Ground) error {
-			// By nothing, which the kernel does like any other distance.
-			const setOffset = 0x100 // ADJ_SETOFFSET, adjtimex(2)
-			_, err := unix.Adjtimex(&unix.Timex{Modes: setOffset})
-			return err
-		}},
+		{Name: "host/clock", Does: "set the clock", Try: func(*Ground) error { return errors.Join(shiftClock(0, 1), shiftClock(-1, 999_999_999)) }},
 	}
+}
+
+// shiftClock sets the clock forward, adjtimex(2). It is only moved by a
+// nanosecond, and back.
+func shiftClock(seconds, nanoseconds int64) error {
+	const setOffset, nano = 0x100, 0x2000 // ADJ_SETOFFSET, ADJ_NANO
+	_, err := unix.Adjtimex(&unix.Timex{Modes: setOffset | nano, Time: unix.Timeval{Sec: seconds, Usec: nanoseconds}})
+	return err
 }
 
 // stepFreshProc mounts a /proc of its own process and network namespace, and
@@ -73,7 +76,7 @@ func freshProc(g *Ground) error {
 	if err := unix.Mount("proc", dir, "proc", 0, ""); err != nil {
 		return fmt.Errorf("mount: %w", err)
 	}
-	return writeOnly(filepath.Join(dir, "sys/net/core/somaxconn"), fmt.Appendln(nil, 4000+g.number()))
+	return writeOnly(filepath.Join(dir, "sys/net/core/somaxconn"), fmt.Appendln(nil, 5000+g.number()))
 }
 
 // asOwnRoot makes a process that is root in a user namespace of its own, where

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -55,8 +55,8 @@ func (r *Referee) watchFiles() error {
 	return nil
 }
 
-// watchClock has a timer that is cancelled when somebody sets the clock, be it
-// to the time that it is, timerfd_create(2).
+// watchClock has a timer that is cancelled when somebody sets the clock,
+// timerfd_create(2).
 func (r *Referee) watchClock() error {
 	fd, err := unix.TimerfdCreate(unix.CLOCK_REALTIME, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
 	if err != nil {
@@ -97,6 +97,6 @@ func (r *Referee) noteMachine(detail string) {
 
 // onMachine tells whether an attempt is on the machine's own state.
 func onMachine(a Attempt) bool {
-	group, _, _ := strings.Cut(a.Name, "/")
-	return group == "host" || group == "process" || group == "namespace"
+	same := func(b Attempt) bool { return a.Name == b.Name }
+	return a.Name == helperSetting || slices.ContainsFunc(settingAttempts(), same)
 }

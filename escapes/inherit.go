@@ -1,6 +1,7 @@
 package escapes
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net"
 	"net/netip"
@@ -32,7 +33,7 @@ func (r *Referee) inherit() error {
 		{"datagram-connected", func() (*os.File, error) { return openSocket(unix.SOCK_DGRAM, &to) }},
 		{"root", func() (*os.File, error) { return os.Open("/") }},
 		{"netns", r.outsideNamespace},
-		{"ring", openRing},
+		{"ring", r.openRing},
 		{"packet", r.packetSocket},
 		{"listener", r.ownListener},
 	} {
@@ -48,12 +49,23 @@ func (r *Referee) inherit() error {
 			r.hand(one.name, file)
 		}
 	}
+	return r.inheritHigh()
+}
+
+// inheritHigh hands a connection over at a number beyond what a loop over the
+// low ones closes, where the limit of descriptors lets it.
+func (r *Referee) inheritHigh() error {
+	const number = 1000
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil || limit.Cur <= number {
+		return err
+	}
 	high, err := r.dialOwn()
 	if err != nil {
 		return fmt.Errorf("connect for others: %w", err)
 	}
-	const farOff = 1000 // beyond what a loop over the low numbers closes
-	r.files = append(r.files, make([]*os.File, farOff-3-4-len(r.files))...)
+	const skipped = 3 + 3 // the standard streams, and what hand leaves free
+	r.files = append(r.files, make([]*os.File, number-skipped-len(r.files))...)
 	r.hand("high", high)
 	return nil
 }
@@ -111,15 +123,12 @@ func (r *Referee) packetSocket() (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	const ip = unix.ETH_P_IP>>8 | unix.ETH_P_IP<<8&0xff00
 	// Of no protocol: it is there to send, and nobody reads it.
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
-	everybody := [8]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
-	to := &unix.SockaddrLinklayer{Protocol: ip, Ifindex: device.Index, Halen: 6, Addr: everybody}
-	return os.NewFile(uintptr(fd), "packet"), unix.Bind(fd, to)
+	return os.NewFile(uintptr(fd), "packet"), unix.Bind(fd, &unix.SockaddrLinklayer{Ifindex: device.Index})
 }
 
 // ownListener listens on the outer address; nil where there is none.
@@ -140,7 +149,7 @@ func (r *Referee) ownListener() (*os.File, error) {
 
 // openRing makes an io_uring of eight entries, io_uring_setup(2); nil where the
 // kernel has none.
-func openRing() (*os.File, error) {
+func (r *Referee) openRing() (*os.File, error) {
 	m, err := newMemory(4096)
 	if err != nil {
 		return nil, err
@@ -150,5 +159,8 @@ func openRing() (*os.File, error) {
 	if err != nil {
 		return nil, nil
 	}
+	// struct io_uring_params, sq_off: tail, ring_mask and array.
+	offset := func(at int) uint32 { return binary.NativeEndian.Uint32(m[at:]) }
+	r.ground.Ring = Ring{Tail: offset(44), Mask: offset(48), Array: offset(64)}
 	return os.NewFile(fd, "ring"), nil
 }

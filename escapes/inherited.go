@@ -115,9 +115,11 @@ var inheritedUses = []struct {
 		return (&local{s.fd, s.m}).sendmmsg([]unixMessage{{data: g.Token}})
 	}},
 	{"inherit/packet", "send a frame by an inherited packet socket", "packet", []Need{NeedOuter}, func(g *Ground, s *inet) error {
-		frame := append(make([]byte, 20), g.Token...) // an IP packet of no sense
-		frame[0] = 4<<4 | 5
-		binary.BigEndian.PutUint16(frame[2:], uint16(len(frame)))
+		frame := make([]byte, 34) // an Ethernet and an IP header, of little sense
+		copy(frame, "\xff\xff\xff\xff\xff\xff")
+		frame[12], frame[14] = unix.ETH_P_IP>>8, 4<<4|5
+		binary.BigEndian.PutUint16(frame[16:], uint16(20+len(g.Token)))
+		frame = append(frame, g.Token...)
 		_, err := call(unix.SYS_WRITE, s.fd, s.m.put(0, frame), uintptr(len(frame)))
 		return err
 	}},
@@ -150,11 +152,7 @@ func writeEverywhere(g *Ground) error {
 		if unix.Fstat(fd, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFSOCK {
 			continue
 		}
-		if err := unix.SetNonblock(fd, true); err != nil {
-			last = err
-			continue
-		}
-		last = g.writeOn(&inet{uintptr(fd), m})
+		_, last = call(unix.SYS_SENDTO, uintptr(fd), m.put(0, []byte(g.Token)), uintptr(len(g.Token)), unix.MSG_DONTWAIT, 0, 0)
 	}
 	return last
 }

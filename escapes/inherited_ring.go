@@ -9,16 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Where things lie in an io_uring of eight entries (io_uring/io_uring_types.h,
-// struct io_rings): each counter has a cache line of its own.
+// Of io_uring_setup(2) and <linux/io_uring.h>.
 const (
-	ringTail      = 64
-	ringMask      = 256
-	ringEntries   = 8
-	ringArray     = 576 // behind 16 completions of 16 bytes
-	ringsOffset   = 0   // IORING_OFF_SQ_RING
+	ringsOffset   = 0 // IORING_OFF_SQ_RING
 	entriesOffset = 0x10000000
 	entrySize     = 64
+	opSend        = 26 // IORING_OP_SEND
 )
 
 // enterAndConnect enters a network namespace on a thread that ends with it.
@@ -50,25 +46,21 @@ func sendByRing(g *Ground) error {
 	if err != nil {
 		return fmt.Errorf("map entries: %w", err)
 	}
-	u32 := binary.NativeEndian
-	if u32.Uint32(rings[ringMask:]) != ringEntries-1 {
-		return errors.New("the ring is laid out otherwise")
-	}
 	m, err := newMemory(4096)
 	if err != nil {
 		return err
 	}
-	const opSend = 26 // IORING_OP_SEND, <linux/io_uring.h>
-	tail := u32.Uint32(rings[ringTail:])
-	slot := tail % ringEntries
+	u32 := binary.NativeEndian
+	tail := u32.Uint32(rings[g.Ring.Tail:])
+	slot := tail & u32.Uint32(rings[g.Ring.Mask:])
 	entry := entries[slot*entrySize : (slot+1)*entrySize]
 	clear(entry)
 	entry[0] = opSend
 	u32.PutUint32(entry[4:], uint32(g.Inherited["connected"]))
 	u32.PutUint64(entry[16:], uint64(m.put(0, []byte(g.Token))))
 	u32.PutUint32(entry[24:], uint32(len(g.Token)))
-	u32.PutUint32(rings[ringArray+4*slot:], slot)
-	u32.PutUint32(rings[ringTail:], tail+1)
+	u32.PutUint32(rings[g.Ring.Array+4*slot:], slot)
+	u32.PutUint32(rings[g.Ring.Tail:], tail+1)
 	_, err = call(unix.SYS_IO_URING_ENTER, uintptr(fd), 1, 1, 1, 0, 0)
 	return err
 }

@@ -93,7 +93,7 @@ func (s *inet) isOpen() bool {
 	}
 	for _, table := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
 		text, _ := os.ReadFile(table)
-		if regexp.MustCompile(fmt.Sprintf(`: 0+:%04X 0+:0000 0A`, port)).Match(text) {
+		if regexp.MustCompile(fmt.Sprintf(`: 0+:%04X [0-9A-F]+:0000 0A`, port)).Match(text) {
 			return true
 		}
 	}

@@ -29,9 +29,9 @@ func udpListenAttempts() []Attempt {
 				return err
 			}))
 		}},
-		{Name: "listen/udp-autobind", Does: "have a port chosen by a connect that is dissolved, and answer", Try: func(g *Ground) error {
+		{Name: "listen/udp-dissolved", Does: "connect, dissolve the connection, and answer others", Try: func(g *Ground) error {
 			return g.answerOn(unix.AF_INET, func(s *inet) error {
-				if err := s.bind(netip.AddrPortFrom(netip.IPv4Unspecified(), 0)); err != nil {
+				if err := s.bind(netip.AddrPortFrom(netip.IPv4Unspecified(), listenPort(g))); err != nil {
 					return err
 				}
 				if err := s.connect(g.Allowed.AddrPort4()); err != nil {

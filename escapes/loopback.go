@@ -142,7 +142,7 @@ func (s *inet) connectBytes(name []byte) error {
 }
 
 func (s *inet) listen() error {
-	if _, err := call(unix.SYS_LISTEN, s.fd, 16); err != nil {
+	if _, err := call(unix.SYS_LISTEN, s.fd, 2*manyTimes); err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
 	return nil

@@ -126,6 +126,7 @@ func (r *Referee) fill(ctx context.Context, o order) ordered {
 // listenFor opens a listener inside, as a process of the attempts' user does.
 func (r *Referee) listenFor(o order) (c io.Closer, at string, err error) {
 	config := net.ListenConfig{Control: func(_, _ string, conn syscall.RawConn) error { return r.asUsers(conn, o) }}
+	config.SetMultipathTCP(false) // of which SO_REUSEPORT would know another user
 	err = r.options.Inside(func() error {
 		switch {
 		case strings.HasPrefix(o.Network, "udp"), o.Network == "unixgram":

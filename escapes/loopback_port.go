@@ -1,6 +1,7 @@
 package escapes
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"sync"
@@ -134,10 +135,11 @@ func besideOther(g *Ground, own netip.AddrPort, only6 bool, to netip.AddrPort) e
 		}
 		return reuse(s)
 	})
-	if err := connectAndWrite(g, to); err != nil {
-		return fmt.Errorf("%w (own listener: %v)", err, failed)
+	var err error
+	for range manyTimes {
+		err = connectAndWrite(g, to)
 	}
-	return nil
+	return errors.Join(err, failed)
 }
 
 // besideDevice: two listeners of one address can stand beside each other where

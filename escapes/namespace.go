@@ -12,7 +12,7 @@ func namespaceAttempts() []Attempt {
 func namespaceSteps() []Attempt {
 	return []Attempt{
 		{Name: stepRaw, Try: sendRaw},
-		{Name: stepPacket, Try: sendPacket},
+		{Name: stepPacket, Try: packetPastRoutes},
 		{Name: stepJoin, Try: joinInherited},
 		{Name: stepFreshProc, Try: freshProc},
 		{Name: stepFakeProc, Try: fakeProc},
@@ -22,6 +22,6 @@ func namespaceSteps() []Attempt {
 		{Name: stepChroot, Try: chrootSocket},
 		{Name: stepPivot, Try: pivotSocket},
 		{Name: stepLeaveRoot, Try: leaveRoot},
-		{Name: stepVeth, Try: vethOutside},
+		{Name: stepMakeOutside, Try: makeOutside},
 	}
 }

@@ -32,8 +32,8 @@ func enterAttempts() []Attempt {
 			return failed
 		}},
 		{Name: "namespace/of-socket", Does: "ask a socket for its network namespace, enter it and connect", Try: joinOfSocket},
-		{Name: "namespace/veth", Does: "join a network namespace of one's own to the machine's", Needs: inField, Try: func(g *Ground) error {
-			return g.step("", stepVeth, &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET})
+		{Name: "namespace/make-outside", Does: "make an interface in the machine's network from one's own", Needs: inField, Try: func(g *Ground) error {
+			return g.step("", stepMakeOutside, &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET})
 		}},
 	}
 	for i := range list {
@@ -44,8 +44,8 @@ func enterAttempts() []Attempt {
 
 // Steps of these attempts.
 const (
-	stepJoin = "step/join"
-	stepVeth = "step/veth"
+	stepJoin        = "step/join"
+	stepMakeOutside = "step/make-outside"
 )
 
 // join enters namespaces, and connects from there.
@@ -81,7 +81,7 @@ func joinWithOwner(g *Ground) error {
 	return joinInherited(g)
 }
 
-// joinOfSocket asks the inherited connection, sock_ioctl's SIOCGSKNS.
+// joinOfSocket asks for the namespace of a socket, socket(7).
 func joinOfSocket(g *Ground) error {
 	const siocGSKNS = 0x894c
 	return onTCP(func(fd uintptr) error {
@@ -93,13 +93,10 @@ func joinOfSocket(g *Ground) error {
 	})
 }
 
-// vethOutside makes a pair of interfaces, of which one is in the victim's
-// network namespace.
-func vethOutside(g *Ground) error {
-	const peer = 1 // VETH_INFO_PEER
-	other := append(append(linkHead(0), attributeText(unix.IFLA_IFNAME, newLinkName(g))...),
-		attribute(unix.IFLA_NET_NS_PID, nativeUint32(uint32(g.Victim.PID)))...)
-	return routeChange(unix.RTM_NEWLINK, unix.NLM_F_CREATE, linkHead(0), attributeText(unix.IFLA_IFNAME, "here"),
-		nested(unix.IFLA_LINKINFO, attributeText(unix.IFLA_INFO_KIND, "veth"),
-			nested(unix.IFLA_INFO_DATA, nested(peer, other))))
+// makeOutside makes an interface in the victim's network namespace. One end of
+// a pair would go with the other, when this namespace ends.
+func makeOutside(g *Ground) error {
+	return routeChange(unix.RTM_NEWLINK, unix.NLM_F_CREATE, linkHead(0), attributeText(unix.IFLA_IFNAME, newLinkName(g)),
+		attribute(unix.IFLA_NET_NS_PID, nativeUint32(uint32(g.Victim.PID))),
+		nested(unix.IFLA_LINKINFO, attributeText(unix.IFLA_INFO_KIND, "bridge")))
 }

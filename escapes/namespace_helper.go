@@ -16,6 +16,9 @@ const (
 	HelperCapabilities = "capabilities"
 )
 
+// helperSetting is the attempt among them that is on the machine's own state.
+const helperSetting = "helper/setuid-setting"
+
 // helperAttempts run programs that give an ordinary user more rights.
 func helperAttempts() []Attempt {
 	by := func(helper, step string) func(*Ground) error {
@@ -25,7 +28,7 @@ func helperAttempts() []Attempt {
 		{Name: "helper/setuid-raw", Does: "send raw by a set-user-id program", Try: by(HelperRoot, stepRaw)},
 		{Name: "helper/setuid-join", Does: "enter outside's network by a set-user-id program", Try: by(HelperRoot, stepJoin)},
 		{Name: "helper/setuid-route", Does: "add a route by a set-user-id program", Try: by(HelperRoot, "host/route")},
-		{Name: "helper/setuid-setting", Does: "write the machine's settings by a set-user-id program", Try: by(HelperRoot, "host/core-pattern")},
+		{Name: helperSetting, Does: "write the machine's settings by a set-user-id program", Try: by(HelperRoot, "host/core-pattern")},
 		{Name: "helper/filecap-raw", Does: "send raw by a program with file capabilities", Try: by(HelperCapabilities, stepRaw)},
 		{Name: "helper/filecap-packet", Does: "send a packet by a program with file capabilities", Try: by(HelperCapabilities, stepPacket)},
 		{Name: "helper/filecap-address", Does: "add an address by a program with file capabilities", Try: by(HelperCapabilities, "host/address")},
@@ -67,9 +70,9 @@ func sendRaw(g *Ground) error {
 	return err
 }
 
-// sendPacket sends an IP packet past the machine's routes, packet(7), to
+// packetPastRoutes sends an IP packet past the machine's routes, packet(7), to
 // whoever is on the link.
-func sendPacket(g *Ground) error {
+func packetPastRoutes(g *Ground) error {
 	link, err := net.InterfaceByName(g.Outer)
 	if err != nil {
 		return err

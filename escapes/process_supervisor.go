@@ -1,11 +1,6 @@
 package escapes
 
 import (
-	"fmt"
-	"net/netip"
-	"os"
-	"runtime"
-	"strings"
 	"syscall"
 	"time"
 
@@ -160,81 +155,4 @@ func supervisorSteps() []Attempt {
 		{Name: stepStarve, Try: func(g *Ground) error { return g.starve(unix.SOCK_DGRAM) }},
 		{Name: stepSignalGroup, Try: signalOwnGroup},
 	}
-}
-
-// starve makes sockets of which the supervisor has to hold something, until
-// there are no more or the time is over, and uses the network then.
-func (g *Ground) starve(kind uintptr) error {
-	made := 0
-	var failed error
-	for end := time.Now().Add(1500 * time.Millisecond); time.Now().Before(end) && failed == nil; made++ {
-		_, failed = call(unix.SYS_SOCKET, unix.AF_INET, kind, 0)
-	}
-	// A descriptor of one's own is needed for what follows.
-	for fd := made; fd > made-4 && fd > 0; fd-- {
-		_ = unix.Close(fd)
-	}
-	g.reach()
-	return fmt.Errorf("%d sockets: %w", made, failed)
-}
-
-// starveTogether has another process make sockets, as each has a limit of its
-// own, and makes connections to a port for which there is a proxy meanwhile.
-func starveTogether(g *Ground) error {
-	if err := g.stepCommand("", stepStarve, nil).Start(); err != nil {
-		return err
-	}
-	name := sockaddr(netip.AddrPortFrom(g.Denied.V4, webPorts[0]))
-	m, err := newMemory(4096)
-	if err != nil {
-		return err
-	}
-	at := m.put(0, name)
-	made := 0
-	var failed error
-	for end := time.Now().Add(1500 * time.Millisecond); time.Now().Before(end) && made < 10000; made++ {
-		var fd uintptr
-		if fd, failed = call(unix.SYS_SOCKET, unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0); failed != nil {
-			break
-		}
-		_, _ = call(unix.SYS_CONNECT, fd, at, uintptr(len(name))) // refused in the end
-	}
-	g.reach()
-	return fmt.Errorf("%d sockets: %w", made, failed)
-}
-
-// takeListener takes the supervisor's listener out of its descriptors, and
-// lets the kernel run what it asks about.
-func takeListener(g *Ground) error {
-	for _, pid := range g.above() {
-		if pidfd, err := call(unix.SYS_PIDFD_OPEN, uintptr(pid)); err == nil {
-			for fd := range 64 {
-				if taken, err := getfd(pidfd, fd); err == nil && isListener(taken) {
-					go continueAll(taken)
-				}
-			}
-		}
-	}
-	g.reach()
-	return nil
-}
-
-func isListener(fd uintptr) bool {
-	link, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
-	return err == nil && strings.Contains(link, "seccomp")
-}
-
-// answerOneself installs a filter whose notifications the attempt answers
-// itself: the answer of the last listener would win, seccomp(2).
-func answerOneself(g *Ground) error {
-	runtime.LockOSThread() // never unlocked: the filter is this thread's
-	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return err
-	}
-	listener, err := installListener()
-	if err != nil {
-		return fmt.Errorf("install listener: %w", err)
-	}
-	go continueAll(listener)
-	return connectAndWrite(g, g.Denied.AddrPort4())
 }

@@ -65,6 +65,8 @@ func race(name, does string, parts func(*arena) ([]func(), error), needs ...Need
 // contend does each part again and again, on a thread of its own, until the
 // time of the race is over. It does not wait for a part whose call hangs.
 func (a *arena) contend(parts ...func()) {
+	// The kernel shall decide who runs when: Go would let the parts take turns.
+	runtime.GOMAXPROCS(runtime.NumCPU() + len(parts))
 	done := make(chan struct{}, len(parts))
 	for _, part := range parts {
 		go func() {

@@ -85,7 +85,7 @@ func raceOptions(a *arena) ([]func(), error) {
 	}
 	option := func(level, name, value int) { _ = unix.SetsockoptInt(number, level, name, value) }
 	return []func(){
-		a.turnBytes(0, sockaddr(a.Denied.Mapped()), sockaddr(a.Allowed.AddrPort6()), sockaddr(a.Allowed.Mapped())),
+		a.turnBytes(0, sockaddr(a.Denied.Mapped()), sockaddr(a.Allowed.Mapped())),
 		func() {
 			fd, err := openTCP(unix.AF_INET6, 0)
 			if err != nil {

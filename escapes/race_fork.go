@@ -2,6 +2,7 @@ package escapes
 
 import (
 	"fmt"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"time"
@@ -22,6 +23,8 @@ func (a *arena) fork(flags uintptr, do func()) (*forked, error) {
 	debug.SetGCPercent(-1) // a collection under way would wait for threads that are not in the copy
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	growStack()
+	runtime.Gosched()              // so that nobody asks the copy to give way to other goroutines
 	const setMask, maskSize = 2, 8 // SIG_SETMASK, and the kernel's sigset_t
 	all, old := a.word(signalsAt, ^uint64(0)), a.at(signalsAt+8)
 	unix.RawSyscall6(unix.SYS_RT_SIGPROCMASK, setMask, all, old, maskSize, 0, 0)
@@ -37,6 +40,14 @@ func (a *arena) fork(flags uintptr, do func()) (*forked, error) {
 		return nil, fmt.Errorf("fork: %w", errno)
 	}
 	return &forked{int(pid)}, nil
+}
+
+// growStack makes room on the stack: the copy could not allocate more.
+//
+//go:noinline
+func growStack() byte {
+	var room [16 << 10]byte
+	return room[len(os.Args)]
 }
 
 // end ends the process.

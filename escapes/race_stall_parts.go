@@ -168,7 +168,7 @@ func stallLinks(a *arena) error {
 		return err
 	}
 	a.put(0, unixName(dir+"/l0"))
-	a.crowd(crowdSize, func(int) {
+	a.crowd(2*crowdSize, func(int) {
 		if fd, err := openUnix(unix.SOCK_STREAM); err == nil {
 			_ = a.connect(fd, 0, maxUnixName)
 			unix.Close(fd)

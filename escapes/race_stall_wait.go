@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -69,19 +71,42 @@ func (a *arena) unixListener(name string, kind uintptr) ([]byte, error) {
 }
 
 // stallFlag makes a call on a socket that does not block, and has it block from
-// some moment on.
+// some moment on: right between the supervisor's look at the flag and its own
+// call. What blocks before that look is left waiting, and another is tried.
 func (a *arena) stallFlag(open func() (int, error), do func(fd int)) {
-	a.crowd(crowdSize/2, func(int) {
+	const late, early = 200 * time.Nanosecond, 2 * time.Microsecond
+	var delay atomic.Int64 // between call and flag
+	delay.Store(int64(20 * time.Microsecond))
+	a.crowd(2, func(int) {
 		fd, err := open()
 		if err != nil {
 			return
 		}
-		defer unix.Close(fd)
 		_ = unix.SetNonblock(fd, true)
-		together(
-			func() { do(fd) },
-			func() { _ = unix.SetNonblock(fd, false) },
-		)
+		var began atomic.Bool
+		go func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			for !began.Load() {
+			}
+			spin(time.Duration(delay.Load()))
+			_ = unix.SetNonblock(fd, false)
+		}()
+		done := make(chan struct{})
+		go func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			began.Store(true)
+			do(fd)
+			close(done)
+		}()
+		select {
+		case <-done:
+			unix.Close(fd)
+			delay.Add(-int64(late))
+		case <-time.After(10 * time.Millisecond):
+			delay.Add(int64(early))
+		}
 	})
 }
 

@@ -2,6 +2,7 @@ package escapes
 
 import (
 	"fmt"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -11,6 +12,12 @@ import (
 // without a name pass: a unix datagram socket needs nothing but a name.
 func raceUnixMessageAttempts() []Attempt {
 	return []Attempt{
+		withoutDuplicates(race("unix-sendmsg-descriptor", "put a unix datagram socket, or one for UDP, in the place of a stream", raceUnixMessageDescriptor)),
+		race("unix-sendmsg-control", "put a name into the header of a unix datagram with control messages", raceUnixControl),
+		{
+			Name: "race/unix-sendmsg-forgotten", Does: "send on a unix datagram socket that was under way in a message for a while",
+			Long: true, Try: sendForgotten,
+		},
 		race("unix-sendmsg-name", "put a name into the header of a unix datagram", func(a *arena) ([]func(), error) {
 			return a.raceUnixMessage(unixName(a.Unix.Dgram), maxUnixName)
 		}),
@@ -26,7 +33,6 @@ func raceUnixMessageAttempts() []Attempt {
 			}
 			return parts, err
 		}),
-		race("unix-sendmsg-descriptor", "put a unix datagram socket, or one for UDP, in the place of a stream", raceUnixMessageDescriptor),
 		race("unix-sendmmsg-name", "put names into headers of unix datagrams", func(a *arena) ([]func(), error) {
 			return a.raceUnixMany(true)
 		}),
@@ -34,6 +40,13 @@ func raceUnixMessageAttempts() []Attempt {
 			return a.raceUnixMany(false)
 		}),
 	}
+}
+
+// withoutDuplicates marks an attempt that gets out where the supervisor can't
+// duplicate the session's sockets, and so must let calls pass.
+func withoutDuplicates(a Attempt) Attempt {
+	a.Guards = []string{"pidfd-getfd"}
+	return a
 }
 
 // raceUnixMessage sends unix datagrams while a name comes and goes.
@@ -91,4 +104,54 @@ func (a *arena) raceUnixMany(turn bool) ([]func(), error) {
 		parts = append(parts, a.turn(headerAt+headerName, 0, uint64(a.at(0))))
 	}
 	return parts, nil
+}
+
+// raceUnixControl passes a descriptor along with datagrams whose name comes and
+// goes.
+func raceUnixControl(a *arena) ([]func(), error) {
+	rights := unix.UnixRights(0)
+	parts, err := a.raceUnixMessage(unixName(a.Unix.Dgram), maxUnixName)
+	a.word(headerAt+headerControl, uint64(a.put(controlAt, rights)))
+	a.word(headerAt+headerControlLen, uint64(len(rights)))
+	return parts, err
+}
+
+// sendForgotten has no process hold a socket for longer than a supervisor looks
+// for one that does.
+func sendForgotten(g *Ground) error {
+	const forgotten = 4500 * time.Millisecond
+	a, err := newArena(g)
+	if err != nil {
+		return err
+	}
+	fd, err := openUnix(unix.SOCK_DGRAM)
+	if err != nil {
+		return fmt.Errorf("socket: %w", err)
+	}
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("socketpair: %w", err)
+	}
+	if err := unix.Sendmsg(pair[0], []byte("x"), unix.UnixRights(fd), nil, 0); err != nil {
+		return fmt.Errorf("put under way: %w", err)
+	}
+	unix.Close(fd)
+	time.Sleep(forgotten)
+	control := make([]byte, unix.CmsgSpace(4))
+	_, n, _, _, err := unix.Recvmsg(pair[1], make([]byte, 1), control, 0)
+	if err != nil {
+		return fmt.Errorf("take again: %w", err)
+	}
+	messages, err := unix.ParseSocketControlMessage(control[:n])
+	if err != nil || len(messages) == 0 {
+		return fmt.Errorf("take again: %w", err)
+	}
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err != nil {
+		return fmt.Errorf("take again: %w", err)
+	}
+	a.put(0, unixName(a.Unix.Dgram))
+	a.message(headerAt, 0, maxUnixName)
+	_, err = call(unix.SYS_SENDMSG, uintptr(fds[0]), a.at(headerAt), 0)
+	return err
 }

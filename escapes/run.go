@@ -67,10 +67,10 @@ func (r *Referee) run(a Attempt, start func(argv []string) *exec.Cmd, free bool)
 	cmd.SysProcAttr.Setpgid = true
 	before := r.hostState()
 	r.machine.Store(onMachine(a))
+	defer r.takeOrders()()
 	if err := r.options.Inside(cmd.Start); err != nil {
 		return out, fmt.Errorf("start %s: %w", a.Name, err)
 	}
-	defer r.takeOrders()()
 	stopCaller := r.call(g)
 	stopWatch := r.watchSession(g, cmd.Process.Pid, free)
 	out.Hung = r.await(cmd, g, free, graceFor(a))
@@ -82,7 +82,7 @@ func (r *Referee) run(a Attempt, start func(argv []string) *exec.Cmd, free bool)
 	if err := json.Unmarshal(stdout.Bytes(), &said); err == nil {
 		out.Said, out.Stalled = said.Error, said.Stalled
 	}
-	r.judgeVictim(g.Token, said)
+	r.judgeVictim(g.Token, said, free)
 	if free {
 		r.waitFor(g.Token, arrive)
 		r.calm()

@@ -9,9 +9,8 @@ import (
 
 // udpAttempts carry datagrams.
 func udpAttempts() []Attempt {
-	list := bounded(slices.Concat(udpSendAttempts(), udpWriteAttempts(), udpAddressAttempts(), udpRouteAttempts(),
+	return bounded(slices.Concat(udpSendAttempts(), udpWriteAttempts(), udpAddressAttempts(), udpRouteAttempts(),
 		udpOwnerAttempts(), udpSurrogateAttempts(), udpDNSAttempts()))
-	return append(list, udpRaceAttempts()...)
 }
 
 // datagramTo makes a UDP socket for an address.

@@ -84,14 +84,6 @@ func udpSurrogateAttempts() []Attempt {
 			m.control = controlMessage(unix.SOL_SOCKET, unix.SCM_CREDENTIALS, binary.NativeEndian.AppendUint32(who, uint32(unix.Getgid())))
 			return s.sendmsg(0, m)
 		})},
-		{Name: "udp/unix-second-message", Does: "send to a unix socket's path as the second of two messages, the first without a name",
-			Try: func(g *Ground) error {
-				s, _, err := unixPair(unix.SOCK_DGRAM)
-				if err != nil {
-					return err
-				}
-				return s.sendmmsg(0, message{parts: [][]byte{{0}}}, g.text(path(g)))
-			}},
 	}...)
 }
 
@@ -121,47 +113,4 @@ func sendStolen(g *Ground, pidfd uintptr) error {
 		_ = s.sendto([]byte(g.Token), unix.MSG_DONTWAIT, sockaddr(denied4(g))) // most are something else
 	}
 	return err
-}
-
-// udpRaceAttempts have the message change after it was looked at.
-func udpRaceAttempts() []Attempt {
-	return []Attempt{
-		{Name: "udp/unix-race-name", Does: "give a message a unix socket's path while it is looked at without one", Long: true, Try: raceName},
-	}
-}
-
-// raceName sends on a pair of unix sockets without a name, while another
-// thread puts one there and takes it away.
-func raceName(g *Ground) error {
-	s, other, err := unixPair(unix.SOCK_DGRAM)
-	if err != nil {
-		return err
-	}
-	if err := unix.SetNonblock(int(s.fd), true); err != nil {
-		return err
-	}
-	name := pathSockaddr(g.Unix.Dgram)
-	head := s.header(g.text(name))
-	at := s.lay(head)
-	offset := int(at - s.m.at(0))
-	where := binary.NativeEndian.Uint64(head)
-	stop := make(chan struct{})
-	defer close(stop)
-	go func() {
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-				s.m.word(offset, where)
-				s.m.word(offset, 0)
-			}
-		}
-	}()
-	empty := make([]byte, 4096)
-	g.until(func() {
-		_, _ = call(unix.SYS_SENDMSG, s.fd, at, 0)
-		_, _, _ = unix.Recvfrom(int(other.fd), empty, unix.MSG_DONTWAIT) // what went to the pair's other end
-	})
-	return nil
 }

@@ -83,7 +83,9 @@ func (g *Ground) stepBy(program, name string, attr *syscall.SysProcAttr) error {
 type helper struct {
 	cmd  *exec.Cmd
 	line string
-	end  func()
+	// release lets it go on; end waits for its end too, and so must not be
+	// called while it is traced: a wait takes the tracer's stops.
+	release, end func()
 }
 
 // startHelper starts a step with files, and waits until it is ready.
@@ -107,7 +109,7 @@ func (g *Ground) startHelper(name string, attr *syscall.SysProcAttr, files ...*o
 		cancel()
 		return nil, fmt.Errorf("start step %s: %w", name, err)
 	}
-	h := &helper{cmd: cmd, end: sync.OnceFunc(func() {
+	h := &helper{cmd: cmd, release: func() { in.Close() }, end: sync.OnceFunc(func() {
 		in.Close()
 		_ = cmd.Wait() // what it did is seen outside
 		cancel()
@@ -124,7 +126,7 @@ func (g *Ground) startHelper(name string, attr *syscall.SysProcAttr, files ...*o
 // firstInherited is the number of the first file that a helper is given.
 const firstInherited = 3
 
-// ready is what a helper calls: it says a line and waits for the attempt.
+// sayReady is what a helper calls: it says a line and waits for the attempt.
 func sayReady(line string) {
 	fmt.Println(line)
 	// The end of the input is what is waited for.

@@ -215,7 +215,12 @@ func (v *victim) state() (state, error) {
 	if err != nil {
 		return s, err
 	}
-	return s, json.Unmarshal(line, &s)
+	err = json.Unmarshal(line, &s)
+	if s.Slack == "" || v.before.Slack == "" {
+		// An ordinary user's thread may not read that of the main one.
+		s.Slack = v.before.Slack
+	}
+	return s, err
 }
 
 // end ends the victim.
@@ -225,8 +230,9 @@ func (v *victim) end() error {
 	return nil
 }
 
-// judgeVictim notes what an attempt did to the victim.
-func (r *Referee) judgeVictim(token string, said report) {
+// judgeVictim notes what an attempt did to the victim. A signal takes its time
+// on a busy machine: where something must come it is waited for.
+func (r *Referee) judgeVictim(token string, said report, free bool) {
 	v := r.victim
 	if v == nil {
 		return
@@ -235,9 +241,11 @@ func (r *Referee) judgeVictim(token string, said report) {
 		r.note("victim", "its secret was read", []byte(token))
 	}
 	now, err := v.state()
-	if now.Slack == "" || v.before.Slack == "" {
-		// An ordinary user's thread may not read that of the main one.
-		now.Slack = v.before.Slack
+	for limit := time.Now().Add(arrive); free && err == nil && now == v.before && time.Now().Before(limit); now, err = v.state() {
+		if notes, _ := r.seen(token); len(notes) > 0 {
+			break
+		}
+		time.Sleep(settle)
 	}
 	switch {
 	case err != nil:

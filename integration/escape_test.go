@@ -31,7 +31,7 @@ var stances = []struct {
 }{
 	{name: "user", as: asUser, control: true},
 	{name: "root", as: asRoot, control: true},
-	{name: "docker", as: asUser, profile: "docker"},
+	{name: "docker", as: asUser, profile: "docker", lacks: []string{"pidfd-getfd"}},
 	{name: "user-no-landlock", as: asUser, profile: "no-landlock", lacks: []string{"landlock-net", "landlock-scope", "landlock-ptrace"}},
 	{name: "root-no-landlock", as: asRoot, profile: "no-landlock", lacks: []string{"landlock-net", "landlock-scope", "landlock-ptrace"}},
 }

@@ -33,7 +33,7 @@ func (f *field) makeTunnel(t *testing.T) {
 		t.Fatalf("make node of tunnels: %v", err)
 	}
 	for _, line := range []string{
-		"ip tuntap add dev " + spareTunnel + " mode tun", "ip addr add 198.51.100.249/29 dev " + spareTunnel,
+		"ip tuntap add dev " + spareTunnel + " mode tun", "ip addr add 203.0.113.249/29 dev " + spareTunnel,
 		"ip link set " + spareTunnel + " up",
 	} {
 		f.must(t, f.inside, line)

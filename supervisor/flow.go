@@ -33,8 +33,8 @@ type flow struct {
 // accepts nothing but announced flows.
 //
 // A flow is told by the destination address: each is sent to an address of
-// its own in 127.0.0.0/8, random and used once, and its source port is checked
-// on arrival. A socket that is IPv6 only has but ::1, and is told by its own
+// its own in 127.0.0.0/8, random and used once, and its source is checked on
+// arrival. A socket that is IPv6 only has but ::1, and is told by its own
 // address alone: see connectV6.
 type flows struct {
 	v4, v6 net.Listener // v6 is nil on a machine without IPv6
@@ -110,7 +110,9 @@ func randomLoopback() (netip.Addr, error) {
 }
 
 // connected tells which source the flow's connection has.
-func (f *flows) connected(fl *flow, source netip.AddrPort) { fl.source <- source }
+func (f *flows) connected(fl *flow, source netip.AddrPort) {
+	fl.source <- netip.AddrPortFrom(source.Addr().Unmap(), source.Port())
+}
 
 // cancel takes back a flow whose connect failed. Whoever arrived on a guess
 // need not wait for it any longer.
@@ -222,7 +224,7 @@ func (f *flows) claim(conn net.Conn) *flow {
 		if !ok {
 			return nil // the announced connect failed
 		}
-		if source.Port() != remote.Port() {
+		if source != remote {
 			fl.source <- source // a stranger's guess: the right one may yet come
 			return nil
 		}

@@ -54,7 +54,16 @@ func wantArrival(t *testing.T, arrived <-chan arrival, want *flow, from net.Conn
 // the connect is seen to have worked.
 func wantReset(t *testing.T, to netip.AddrPort) {
 	t.Helper()
-	conn, err := net.DialTimeout("tcp", to.String(), 5*time.Second)
+	wantResetFrom(t, netip.AddrPort{}, to)
+}
+
+func wantResetFrom(t *testing.T, from, to netip.AddrPort) {
+	t.Helper()
+	dialer := net.Dialer{Timeout: 5 * time.Second}
+	if from.IsValid() {
+		dialer.LocalAddr = net.TCPAddrFromAddrPort(from)
+	}
+	conn, err := dialer.DialContext(t.Context(), "tcp", to.String())
 	if err == nil {
 		defer conn.Close()
 		if err := conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
@@ -110,18 +119,19 @@ func TestFlowsStranger(t *testing.T) {
 	if f.v6 != nil {
 		wantReset(t, netip.AddrPortFrom(netip.IPv6Loopback(), f.port6))
 	}
-	// A stranger who knows the identifier has the wrong source port, and does
-	// not keep the right one out.
+	// A stranger who knows the identifier has the wrong source, be it that only
+	// the address is wrong, and does not keep the right one out.
 	fl := announced(t, f, "guessed.test")
 	port := freePort(t)
 	f.connected(fl, netip.AddrPortFrom(fl.key.Addr(), port))
 	wantReset(t, fl.key)
+	wantResetFrom(t, netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 9}), port), fl.key)
 	select {
 	case got := <-arrived:
 		t.Fatalf("%s arrived from %s", got.fl, got.conn.RemoteAddr())
 	default:
 	}
-	wantArrival(t, arrived, fl, dialFrom(t, port, fl.key))
+	wantArrival(t, arrived, fl, dialFrom(t, netip.AddrPortFrom(fl.key.Addr(), port), fl.key))
 }
 
 // freePort is a port that nobody has.
@@ -135,9 +145,9 @@ func freePort(t *testing.T) uint16 {
 	return portOf(l)
 }
 
-func dialFrom(t *testing.T, port uint16, to netip.AddrPort) net.Conn {
+func dialFrom(t *testing.T, from, to netip.AddrPort) net.Conn {
 	t.Helper()
-	d := net.Dialer{Timeout: 5 * time.Second, LocalAddr: &net.TCPAddr{IP: to.Addr().AsSlice(), Port: int(port)}}
+	d := net.Dialer{Timeout: 5 * time.Second, LocalAddr: net.TCPAddrFromAddrPort(from)}
 	conn, err := d.DialContext(t.Context(), "tcp4", to.String())
 	if err != nil {
 		t.Fatal(err)
