@@ -117,7 +117,8 @@ func stackOf() (from, to uintptr, err error) {
 }
 
 // connectDaemon leaves a process behind, in a session of its own, which waits
-// for the attempt's end and then connects again and again for a second.
+// for the attempt's end and then tries to connect for a second. Once is enough:
+// what comes later would be laid to another attempt.
 func connectDaemon(g *Ground) error {
 	self, err := unix.PidfdOpen(os.Getpid(), 0)
 	if err != nil {
@@ -133,7 +134,12 @@ func connectDaemon(g *Ground) error {
 	r.onZero(func() {
 		r.call(unix.SYS_POLL, r.halves(uintptr(self), pollIn), 1, most)
 		for range 10 {
-			r.dial(g)
+			r.socket(unix.SOCK_STREAM)
+			r.connect(g)
+			r.onZero(func() {
+				r.write(g)
+				r.exit()
+			})
 			r.pause(longPause)
 		}
 	})
