@@ -35,14 +35,17 @@ func connectByRing32(g *Ground) error {
 	r.call32(unix.SYS_IO_URING_SETUP, uringDepth, params.at(0))
 	r.emit(0x89, 0x04, 0x25) // mov [fdAt], eax
 	r.emitHalf(uint32(params.at(fdAt)))
-	r.pause(attemptTime / 2)
+	r.pause(attemptTime - 1)
 	pid, err := r.start(unix.CLONE_FILES | uintptr(unix.SIGCHLD))
 	if err != nil {
 		return err
 	}
-	defer func() { _ = awaitEnd(pid) }()
-	time.Sleep(longPause) // until it waits
-	ring, err := openRing(int(int32(binary.LittleEndian.Uint32(params[fdAt:]))), params)
+	defer func() { _ = endChild(pid) }()
+	fd := int32(0)
+	for end := time.Now().Add(attemptTime / 4); fd == 0 && time.Now().Before(end); time.Sleep(time.Millisecond) {
+		fd = int32(binary.LittleEndian.Uint32(params[fdAt:]))
+	}
+	ring, err := openRing(int(fd), params)
 	if err != nil {
 		return err
 	}

@@ -1,12 +1,6 @@
 package escapes
 
-import (
-	"net"
-	"net/netip"
-	"strconv"
-
-	"golang.org/x/sys/unix"
-)
+import "golang.org/x/sys/unix"
 
 // message32 lays a struct mmsghdr, which begins with a struct msghdr, as
 // 32-bit programs have it.
@@ -59,46 +53,4 @@ func i386SendAttempts() []Attempt {
 			r.write(g)
 		})},
 	})
-}
-
-// i386ServeAttempts have outside reach in by int 0x80.
-func i386ServeAttempts() []Attempt {
-	serve := func(network string, write func(*routine, *Ground, uintptr)) func(*Ground) error {
-		return func(g *Ground) error {
-			r, err := newRoutine()
-			if err != nil {
-				return err
-			}
-			wildcard := r.lay(sockaddr(netip.AddrPortFrom(netip.IPv4Unspecified(), listenPort(g))))
-			r.call32(i386Close, 0)
-			write(r, g, wildcard)
-			ended := make(chan error, 1)
-			go func() { ended <- r.run() }()
-			if err := g.Listens(network, net.JoinHostPort(g.Host4.String(), strconv.Itoa(int(listenPort(g))))); err != nil {
-				return err
-			}
-			return <-ended
-		}
-	}
-	list := []Attempt{
-		{Name: "abi/int80-accept", Does: "listen and accept by socketcall", Try: serve("tcp", func(r *routine, _ *Ground, wildcard uintptr) {
-			r.socketcall(callSocket, unix.AF_INET, unix.SOCK_STREAM, 0)
-			r.socketcall(callBind, 0, wildcard, unix.SizeofSockaddrInet4)
-			r.socketcall(callListen, 0, 1)
-			r.socketcall(callAccept, 0, 0, 0)
-		})},
-		{Name: "abi/int80-recvmmsg", Does: "be asked by recvmmsg and answer by sendmsg", Try: serve("udp", func(r *routine, g *Ground, wildcard uintptr) {
-			r.socketcall(callSocket, unix.AF_INET, unix.SOCK_DGRAM, 0)
-			r.socketcall(callBind, 0, wildcard, unix.SizeofSockaddrInet4)
-			const room = unix.SizeofSockaddrInet4
-			from := r.lay(make([]byte, room))
-			r.call32(i386Recvmmsg, 0, r.message32(from, room, r.lay(make([]byte, 64)), 64), 1, 0, 0)
-			text, length := r.token(g)
-			r.call32(i386Sendmsg, 0, r.message32(from, room, text, length), 0)
-		})},
-	}
-	for i := range list {
-		list[i].Needs = []Need{NeedOuter}
-	}
-	return describe("32-bit calls by int 0x80: ", list)
 }

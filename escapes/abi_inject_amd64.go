@@ -1,6 +1,7 @@
 package escapes
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -28,8 +29,8 @@ func injectedAttempts() []Attempt {
 	}
 }
 
-// injecting starts a child that waits and would then end, and has a jump to
-// other code written to where it goes on.
+// injecting starts a child that waits again and again, and has a jump to other
+// code written to where it would begin anew.
 func injecting(inject func(pid int, at uintptr, code []byte) error) func(*Ground) error {
 	return func(g *Ground) error {
 		r, err := newRoutine()
@@ -40,17 +41,18 @@ func injecting(inject func(pid int, at uintptr, code []byte) error) func(*Ground
 			r.dial(g)
 			r.exit()
 		})
-		r.pause(3 * longPause)
+		begin := r.code
+		r.pause(longPause)
 		at := r.here()
+		r.emit(0xeb, byte(begin-r.code-2)) // jmp begin
 		pid, err := r.start(uintptr(unix.SIGCHLD))
 		if err != nil {
 			return err
 		}
-		time.Sleep(longPause) // until it waits
+		time.Sleep(longPause / 2) // until it waits
 		jump := append([]byte{0x48, 0xb8}, words(target)...)
 		if err := inject(pid, at, append(jump, 0xff, 0xe0)); err != nil {
-			_ = awaitEnd(pid)
-			return fmt.Errorf("write to child: %w", err)
+			return errors.Join(fmt.Errorf("write to child: %w", err), endChild(pid))
 		}
 		return awaitEnd(pid)
 	}

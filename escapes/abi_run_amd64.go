@@ -45,11 +45,11 @@ func (r *routine) start(flags uintptr) (int, error) {
 // stack is the upper end of a stack.
 func (r *routine) stack() uintptr { return r.m.at(0) + routineSize - 64 }
 
-// awaitEnd waits for a child's end, and makes it where it takes too long. It
-// tells how the kernel ended it.
+// awaitEnd waits for a child's end. It tells how the kernel ended it. On a busy
+// machine a child takes longer than the attempt may: it then goes on alone.
 func awaitEnd(pid int) error {
 	var status unix.WaitStatus
-	for end := time.Now().Add(attemptTime * 3 / 4); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(2 * attemptTime); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
 		done, err := unix.Wait4(pid, &status, unix.WNOHANG|unix.WALL, nil)
 		switch {
 		case err != nil && !errors.Is(err, unix.EINTR):
@@ -62,10 +62,14 @@ func awaitEnd(pid int) error {
 			return nil
 		}
 	}
-	// It may have ended meanwhile.
-	_ = unix.Kill(pid, unix.SIGKILL)
+	return errors.Join(errors.New("child took too long"), endChild(pid))
+}
+
+// endChild ends a child that would not end by itself.
+func endChild(pid int) error {
+	_ = unix.Kill(pid, unix.SIGKILL) // it may have ended meanwhile
 	_, err := unix.Wait4(pid, nil, unix.WALL, nil)
-	return errors.Join(errors.New("child took too long"), err)
+	return err
 }
 
 // socket makes a socket whose number is 0: it takes the lowest that is free.
