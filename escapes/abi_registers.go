@@ -22,7 +22,7 @@ func registerAttempts() []Attempt {
 			return s.sendto([]byte(g.Token), 0, sockaddr(g.Denied.AddrPort4()))
 		}
 	}
-	return describe("bits above an int's: ", []Attempt{
+	list := describe("bits above an int's: ", []Attempt{
 		{Name: "abi/high-connect", Does: "in each register of connect", Try: dialing(high|unix.SYS_CONNECT, high, high)},
 		{Name: "abi/high-number", Does: "in the number of connect, all of them", Try: dialing(^uintptr(1<<32-1)|unix.SYS_CONNECT, 0, 0)},
 		{Name: "abi/high-length", Does: "in the length of an address, all of them", Try: dialing(unix.SYS_CONNECT, 0, ^uintptr(1<<32-1))},
@@ -62,12 +62,14 @@ func registerAttempts() []Attempt {
 			return connectAndWrite(g, g.Denied.AddrPort4())
 		}},
 		{Name: "abi/high-listen", Does: "in each register of bind and listen", Needs: []Need{NeedOuter}, Try: listenHigh},
-		{Name: "abi/padding", Does: "in the gaps of a message's header", Try: messaging(unix.SYS_SENDMSG, 0, unix.SizeofSockaddrInet4)},
+	})
+	return append(list,
+		Attempt{Name: "abi/padding", Does: "send with ones in the gaps of a message's header", Try: messaging(unix.SYS_SENDMSG, 0, unix.SizeofSockaddrInet4)},
 		// The kernel takes no more of a name than there can be, and no more
 		// messages than UIO_MAXIOV: net/socket.c.
-		{Name: "abi/long-name", Does: "and all below but the sign, of a name's length", Try: messaging(unix.SYS_SENDMSG, 0, 1<<31-1)},
-		{Name: "abi/negative-count", Does: "and all below, of how many messages there are", Try: messaging(unix.SYS_SENDMMSG, ^uintptr(0), unix.SizeofSockaddrInet4)},
-	})
+		Attempt{Name: "abi/long-name", Does: "send with the greatest length of a name", Try: messaging(unix.SYS_SENDMSG, 0, 1<<31-1)},
+		Attempt{Name: "abi/negative-count", Does: "send messages whose count is negative", Try: messaging(unix.SYS_SENDMMSG, ^uintptr(0), unix.SizeofSockaddrInet4)},
+	)
 }
 
 // dialing connects by a number, with bits added to descriptor and length.
