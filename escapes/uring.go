@@ -131,9 +131,15 @@ func newRing(flags uint32) (*ring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("io_uring_setup: %w", err)
 	}
-	r := &ring{fd: int(fd), params: params}
+	return openRing(int(fd), params)
+}
+
+// openRing maps a ring that the kernel has described in params.
+func openRing(fd int, params memory) (*ring, error) {
+	r := &ring{fd: fd, params: params}
 	u32 := func(at int) int { return int(binary.NativeEndian.Uint32(params[at:])) }
 	size := max(u32(40+24)+u32(0)*4, u32(80+20)+u32(4)*16)
+	var err error
 	if r.queue, err = unix.Mmap(r.fd, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
 		return nil, fmt.Errorf("map rings: %w", err)
 	}
