@@ -79,7 +79,8 @@ const (
 	orphanGrace    = 500 * time.Millisecond // from asking to killing
 	orphanLimit    = 3 * time.Second        // for a process that can't be killed (in an uninterruptible wait)
 	supervisorGone = 30 * time.Second       // against one that forks as fast as it is killed
-	orphanStep     = 2 * time.Millisecond
+	orphanStep     = 2 * time.Millisecond  // between looks whether they have ended
+	orphanLookMost = 64 * time.Millisecond // between looks at all processes: on a busy machine many do so at once
 )
 
 // endOrphans ends what the agent left running. It first asks.
@@ -96,22 +97,31 @@ func endOrphans() {
 // none is left, and says whether that was so before the limit.
 func killDescendants(sig unix.Signal, limit time.Duration) bool {
 	told := map[int]uint64{} // by process id: the start time of who was told
-	for begun := time.Now(); time.Since(begun) < limit; {
-		for pid, stat := range descendants(os.Getpid()) {
-			// A process that was asked to end is not asked again.
-			if sig != unix.SIGKILL && told[pid] == stat.start {
-				continue
-			}
-			told[pid] = stat.start
-			_ = unix.Kill(pid, sig)
-			_ = unix.Kill(pid, unix.SIGCONT)
+	look, next := orphanStep, time.Duration(0)
+	for begun := time.Now(); time.Since(begun) < limit; time.Sleep(orphanStep) {
+		if time.Since(begun) >= next {
+			tellDescendants(sig, told)
+			next = time.Since(begun) + look
+			look = min(2*look, orphanLookMost)
 		}
 		if reaped() {
 			return true
 		}
-		time.Sleep(orphanStep)
 	}
 	return false
+}
+
+// tellDescendants sends a signal to every process below this one. One that was
+// asked to end is not asked again.
+func tellDescendants(sig unix.Signal, told map[int]uint64) {
+	for pid, stat := range descendants(os.Getpid()) {
+		if sig != unix.SIGKILL && told[pid] == stat.start {
+			continue
+		}
+		told[pid] = stat.start
+		_ = unix.Kill(pid, sig)
+		_ = unix.Kill(pid, unix.SIGCONT)
+	}
 }
 
 // reaped collects dead children, and says whether there are no others.
