@@ -79,8 +79,8 @@ const (
 	orphanGrace    = 500 * time.Millisecond // from asking to killing
 	orphanLimit    = 3 * time.Second        // for a process that can't be killed (in an uninterruptible wait)
 	supervisorGone = 30 * time.Second       // against one that forks as fast as it is killed
-	orphanStep     = 2 * time.Millisecond  // between looks whether they have ended
-	orphanLookMost = 64 * time.Millisecond // between looks at all processes: on a busy machine many do so at once
+	orphanStep     = 2 * time.Millisecond   // between looks whether they have ended
+	orphanLookMost = 64 * time.Millisecond  // between looks at all processes: on a busy machine many do so at once
 )
 
 // endOrphans ends what the agent left running. It first asks.
