@@ -29,8 +29,39 @@ const (
 	upstreamBufferBytes = 16 << 10
 )
 
-// newTransport makes the pool of upstream connections. Connections are shared
-// between requests to one scheme, host and port; gotConn checks each use.
+// pools are the connections to upstreams. They are shared between requests to
+// one scheme, host and port; gotConn checks each use.
+type pools struct {
+	usual *http.Transport
+	// prior speaks HTTP/2 without TLS, and nothing else: whoever speaks it to
+	// us knows of a server that does (RFC 9113 §3.3), and such a server need
+	// not know HTTP/1.
+	prior *http.Transport
+}
+
+// newPools makes the pools, which are empty.
+func (p *Proxy) newPools() (*pools, error) {
+	usual, err := p.newTransport()
+	if err != nil {
+		return nil, err
+	}
+	prior := usual.Clone()
+	prior.Protocols = new(http.Protocols)
+	prior.Protocols.SetUnencryptedHTTP2(true)
+	made := &pools{usual, prior}
+	p.made.Store(made)
+	return made, nil
+}
+
+// of returns the pool for a request.
+func (u *pools) of(ex *exchange) *http.Transport {
+	if ex.priorKnowledge() {
+		return u.prior
+	}
+	return u.usual
+}
+
+// newTransport makes a pool.
 func (p *Proxy) newTransport() (*http.Transport, error) {
 	var roots *x509.CertPool // nil: the system's, read when first needed
 	if len(p.extra) > 0 {
@@ -40,7 +71,7 @@ func (p *Proxy) newTransport() (*http.Transport, error) {
 		}
 		roots.AppendCertsFromPEM(p.extra)
 	}
-	transport := &http.Transport{
+	return &http.Transport{
 		DialContext: p.dial,
 		TLSClientConfig: &tls.Config{
 			RootCAs:            roots,
@@ -56,15 +87,14 @@ func (p *Proxy) newTransport() (*http.Transport, error) {
 		IdleConnTimeout:       90 * time.Second,
 		ReadBufferSize:        upstreamBufferBytes,
 		HTTP2:                 &http.HTTP2Config{SendPingTimeout: 30 * time.Second},
-	}
-	p.made.Store(transport)
-	return transport, nil
+	}, nil
 }
 
 // closeUpstream closes the pooled connections, if there ever was a pool.
 func (p *Proxy) closeUpstream() {
-	if transport := p.made.Load(); transport != nil {
-		transport.CloseIdleConnections()
+	if made := p.made.Load(); made != nil {
+		made.usual.CloseIdleConnections()
+		made.prior.CloseIdleConnections()
 	}
 }
 
@@ -172,7 +202,7 @@ func (p *Proxy) gotConn(ex *exchange, info httptrace.GotConnInfo) {
 		return
 	}
 	ex.cancel(&deniedError{up.addr, verdict})
-	if protocol != "h2" {
+	if protocol != "h2" && !ex.priorKnowledge() {
 		// HTTP/1 writes the request without looking at the context again.
 		// HTTP/2 looks before it writes, and others use the connection.
 		_ = info.Conn.Close()

@@ -34,8 +34,7 @@ func (p *Proxy) newForwarder() *httputil.ReverseProxy {
 // forward carries an allowed request upstream and its response back.
 func (p *Proxy) forward(out *reply, r *http.Request, ex *exchange) {
 	rc := http.NewResponseController(out)
-	body, hasBody := r.Body.(*meteredBody)
-	if hasBody && r.ProtoMajor == 1 {
+	if ex.body != nil && r.ProtoMajor == 1 {
 		// The response may begin while the body is still coming. Without
 		// this net/http would read ahead of the upstream.
 		if err := rc.EnableFullDuplex(); err != nil {
@@ -48,7 +47,7 @@ func (p *Proxy) forward(out *reply, r *http.Request, ex *exchange) {
 
 	// The upstream may have answered before the body ended. Where the agent
 	// can tell that the answer is complete, it gets time to finish.
-	if hasBody && !body.ended() && r.ProtoMajor == 1 && out.Header().Get("Content-Length") != "" && rc.Flush() == nil {
+	if ex.body != nil && !ex.body.ended() && r.ProtoMajor == 1 && out.Header().Get("Content-Length") != "" && rc.Flush() == nil {
 		drain(rc, ex.in)
 	}
 }
@@ -61,11 +60,15 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 
 // roundTrip sends a request through the pool of upstream connections.
 func (p *Proxy) roundTrip(r *http.Request) (*http.Response, error) {
-	transport, err := p.transport()
+	made, err := p.pools()
 	if err != nil {
 		return nil, err
 	}
-	return transport.RoundTrip(r)
+	ex, ok := exchangeOf(r.Context())
+	if !ok {
+		return nil, errors.New("send upstream: no request")
+	}
+	return made.of(ex).RoundTrip(r)
 }
 
 // rewrite makes the upstream request: the judged scheme, host and port, and all
@@ -99,11 +102,14 @@ func rewrite(pr *httputil.ProxyRequest) {
 
 // cleanResponse takes out of an upstream's response what would be false here.
 func cleanResponse(response *http.Response) error {
+	ex, ok := exchangeOf(response.Request.Context())
 	// ReverseProxy would open a tunnel where neither side names a protocol.
-	if response.StatusCode == http.StatusSwitchingProtocols {
-		if ex, ok := exchangeOf(response.Request.Context()); !ok || !ex.request.WebSocket {
-			return errors.Join(errUpgrade, response.Body.Close())
-		}
+	switched := response.StatusCode == http.StatusSwitchingProtocols
+	if !ok || switched && !ex.request.WebSocket {
+		return errors.Join(errUpgrade, response.Body.Close())
+	}
+	if ex.body != nil && !switched {
+		response.Body = &answerBody{response.Body, ex}
 	}
 	// Only the proxy denies.
 	response.Header.Del(denialHeader)

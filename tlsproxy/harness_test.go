@@ -213,8 +213,9 @@ func (g *rig) serveOrigin(t testing.TB, speaks originProtocols, handler http.Han
 	}
 	g.origin = netip.MustParseAddrPort(listener.Addr().String())
 	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(speaks.h2)
+	protocols.SetHTTP1(speaks.tls || !speaks.h2)
+	protocols.SetHTTP2(speaks.tls && speaks.h2)
+	protocols.SetUnencryptedHTTP2(!speaks.tls && speaks.h2)
 	server := &http.Server{Handler: handler, Protocols: protocols, ErrorLog: discardLog()}
 	t.Cleanup(func() { _ = server.Close() })
 	if !speaks.tls {

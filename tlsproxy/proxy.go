@@ -46,11 +46,11 @@ type Proxy struct {
 	handover  *handover
 	tls       *tls.Config
 	forwarder *httputil.ReverseProxy
-	// transport is made on first use: it reads the system's roots.
-	transport func() (*http.Transport, error)
-	made      atomic.Pointer[http.Transport] // what transport made, nil before
-	ctx       context.Context                // ends with Close; parent of all requests
-	cancel    context.CancelFunc
+	// pools are made on first use: that reads the system's roots.
+	pools  func() (*pools, error)
+	made   atomic.Pointer[pools] // what pools made, nil before
+	ctx    context.Context       // ends with Close; parent of all requests
+	cancel context.CancelFunc
 
 	mu     sync.Mutex
 	closed bool                    // guarded by mu
@@ -77,7 +77,7 @@ func New(cfg Config) (*Proxy, error) {
 		idle:      make(chan struct{}),
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
-	p.transport = sync.OnceValues(p.newTransport)
+	p.pools = sync.OnceValues(p.newPools)
 	p.tls = &tls.Config{
 		GetCertificate: p.certificate,
 		NextProtos:     []string{"h2", "http/1.1"},

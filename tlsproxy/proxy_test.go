@@ -27,8 +27,8 @@ func matrix(t *testing.T, run func(t *testing.T, scheme string, agentH2, originH
 	for _, scheme := range []string{"http", "https"} {
 		for _, agent := range []bool{false, true} {
 			for _, origin := range []bool{false, true} {
-				if scheme == "http" && origin {
-					continue // HTTP/2 without TLS is not spoken to origins
+				if scheme == "http" && origin != agent {
+					continue // without TLS there is nothing by which to agree
 				}
 				name := fmt.Sprintf("%s/agent-h2=%t/origin-h2=%t", scheme, agent, origin)
 				t.Run(name, func(t *testing.T) { run(t, scheme, agent, origin) })
@@ -518,14 +518,17 @@ func TestUpstreamBreaksOffUnderAnOpenBody(t *testing.T) {
 	for _, h2 := range []bool{false, true} {
 		t.Run(fmt.Sprintf("h2=%t", h2), func(t *testing.T) {
 			g := newRig(t)
-			g.rawOrigin(t, func(conn net.Conn) {
-				if _, err := http.ReadRequest(bufio.NewReader(conn)); err != nil {
+			g.serveOrigin(t, originProtocols{tls: true}, func(w http.ResponseWriter, _ *http.Request) {
+				conn, _, err := http.NewResponseController(w).Hijack() // net/http would read the body first
+				if err != nil {
 					t.Error(err)
+					return
 				}
+				defer conn.Close()
 				io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npart")
 			})
 			body, feed := io.Pipe() // the agent sends nothing, and does not end either
-			response, err := g.client(t, h2).Do(request(t, "POST", "http://api.test/", body))
+			response, err := g.client(t, h2).Do(request(t, "POST", "https://api.test/", body))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -393,8 +393,8 @@ func TestWebSocket(t *testing.T) {
 	for _, scheme := range []string{"http", "https"} {
 		t.Run(scheme, func(t *testing.T) {
 			g := newRig(t)
-			// The origin offers HTTP/2 too; the upgrade must not go that way.
-			g.serveOrigin(t, originProtocols{tls: scheme == "https", h2: true}, webSocketOrigin(t))
+			// In TLS the origin offers HTTP/2 too; the upgrade must not go that way.
+			g.serveOrigin(t, originProtocols{tls: scheme == "https", h2: scheme == "https"}, webSocketOrigin(t))
 			conn := g.raw(t, flowTo("a.test", 80), "")
 			if scheme == "https" {
 				conn = g.raw(t, flowTo("a.test", 443), "a.test")
