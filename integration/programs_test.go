@@ -18,10 +18,12 @@ func packages() map[string]string {
 	return map[string]string{
 		"bash":     "bash",
 		"cat":      "coreutils",
+		"cmp":      "diffutils",
 		"curl":     "curl",
 		"dig":      "bind9-dnsutils",
 		"gcc":      "gcc",
 		"git":      "git",
+		"h2load":   "nghttp2-client",
 		"initdb":   "postgresql",
 		"java":     "openjdk-17-jdk-headless",
 		"javac":    "openjdk-17-jdk-headless",
@@ -91,7 +93,7 @@ func java(t testing.TB, args ...string) []string {
 // TestPackages shows that packages.txt installs everything that the tests
 // need and that is not on every Debian machine.
 func TestPackages(t *testing.T) {
-	essential := []string{"bash", "coreutils", "dash", "util-linux"}
+	essential := []string{"bash", "coreutils", "dash", "diffutils", "util-linux"}
 	text, err := os.ReadFile("packages.txt")
 	if err != nil {
 		t.Fatalf("read list of packages: %v", err)
