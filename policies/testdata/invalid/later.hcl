@@ -21,8 +21,3 @@ allow "inject" {
     value  = "x"
   }
 }
-
-allow "tls" {
-  hosts    = ["a.example"]
-  protocol = "tls" # ERROR: Invalid protocol
-}
