@@ -140,10 +140,17 @@ func (c *call) routeTCP(k *socket, dialled netip.AddrPort) reply {
 	if verdict.Allowed {
 		return c.connectPeer(k, d, q)
 	}
-	if d.port() == portHTTP || d.port() == portHTTPS || s.policy.NamesProxied(d.host, d.port()) {
-		return c.connectFlow(k, &flow{dialled: dialled, name: d.name, proc: c.process()})
+	toProxy := s.agentProxies.dialled(d)
+	if toProxy || s.isProxied(d.host, d.port()) {
+		return c.connectFlow(k, &flow{dialled: dialled, name: d.name, proc: c.process(), toProxy: toProxy})
 	}
 	return c.denyConnect(d, verdict)
+}
+
+// isProxied says whether a connection is read by the proxy, which judges what it
+// is for and can explain a denial.
+func (s *Session) isProxied(host string, port uint16) bool {
+	return port == portHTTP || port == portHTTPS || s.policy.NamesProxied(host, port)
 }
 
 // denyConnect records a denial, and answers at once rather than by a timeout.

@@ -49,14 +49,17 @@ type Session struct {
 	root   bool   // the supervisor's effective user is root
 	mounts string // the mount namespace of the session, by its link in /proc
 
-	handlers   map[int32]handler // not written to after start-up
-	listener   *seccomp.Listener
-	finder     finder
-	procs      *processes
-	flows      *flows
-	names      *names
-	resolver   *resolver
-	proxy      *tlsproxy.Proxy
+	handlers map[int32]handler // not written to after start-up
+	listener *seccomp.Listener
+	finder   finder
+	procs    *processes
+	flows    *flows
+	names    *names
+	resolver *resolver
+	proxy    *tlsproxy.Proxy
+
+	agentProxies agentProxies // not written to after start-up
+
 	peers      *peers
 	repeats    *repeats
 	listeners  *listeners
@@ -89,6 +92,7 @@ func Run(l *Launcher, cfg Config) (int, error) {
 		return 0, err
 	}
 	unix.Umask(0) // for bindMasked; files of our own are made with a mode of their own
+	s.agentProxies = findAgentProxies(cfg.Env)
 	s.resolver = newResolver(s)
 	dir, err := trustDir(cfg.Audit.Session())
 	if err != nil {
@@ -274,7 +278,7 @@ func (s *Session) accept(fl *flow, conn net.Conn) {
 		s.resolver.serveTCP(conn, fl.proc)
 		return
 	}
-	s.proxy.Serve(conn, tlsproxy.Flow{Dialled: fl.dialled, Name: fl.name, Process: fl.proc})
+	s.proxy.Serve(conn, tlsproxy.Flow{Dialled: fl.dialled, Name: fl.name, Proxy: fl.toProxy, Process: fl.proc})
 }
 
 // mergeEnv replaces variables of the same name.

@@ -136,7 +136,15 @@ func (p *Proxy) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	if !ok {
 		return nil, errors.New("dial upstream: no request")
 	}
-	req := ex.request
+	up, err := p.dialFor(ctx, ex.request)
+	if err != nil {
+		return nil, err // a nil *upstreamConn would not be a nil net.Conn
+	}
+	return up, nil
+}
+
+// dialFor connects to the host and port of a request.
+func (p *Proxy) dialFor(ctx context.Context, req *Request) (*upstreamConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	addrs, operator, err := p.judge.Lookup(ctx, req.Host, req.Port)
@@ -152,7 +160,7 @@ func (p *Proxy) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 			return p.checkAddress(req, address)
 		}
 	}
-	return dialAny(ctx, addrs[:min(len(addrs), maxDials)], func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
+	conn, err := dialAny(ctx, addrs[:min(len(addrs), maxDials)], func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
 		conn, err := dialer.DialContext(ctx, "tcp", addr.String())
 		if err != nil {
 			return nil, err
@@ -163,6 +171,10 @@ func (p *Proxy) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 		}
 		return &upstreamConn{TCPConn: tcp, addr: addr, operator: operator, asked: req}, nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	return conn.(*upstreamConn), nil // as made above
 }
 
 // checkAddress puts an address that is about to be connected to, to the Judge.

@@ -120,7 +120,7 @@ func (c *http1Conn) decide(end int, bad *problem) {
 	}
 	c.ready = end
 	switch {
-	case h.webSocket:
+	case h.webSocket, h.method == http.MethodConnect:
 		c.upgrade.Store(upgradeOpen)
 		c.phase = phaseUpgrade
 	case h.length < 0:

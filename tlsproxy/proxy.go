@@ -79,9 +79,10 @@ func New(cfg Config) (*Proxy, error) {
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.pools = sync.OnceValues(p.newPools)
 	p.tls = &tls.Config{
-		GetCertificate: p.certificate,
-		NextProtos:     []string{"h2", "http/1.1"},
-		MinVersion:     tls.VersionTLS12,
+		GetConfigForClient: p.consider,
+		GetCertificate:     p.certificate,
+		NextProtos:         []string{"h2", "http/1.1"},
+		MinVersion:         tls.VersionTLS12,
 	}
 	p.forwarder = p.newForwarder()
 	p.server = p.newServer()
@@ -113,12 +114,17 @@ func discardLog() *log.Logger { return log.New(io.Discard, "", 0) }
 
 // Serve takes over a connection that the agent made, and owns it from then on.
 // It returns once the connection has been handed to the HTTP server or closed,
-// which takes as long as the agent takes to say what it speaks (30 s at most),
-// so it wants a goroutine of its own.
+// which takes as long as the agent takes to say what it speaks (30 s at most) or
+// as the connection lasts where it is relayed, so it wants a goroutine of its
+// own.
 func (p *Proxy) Serve(conn net.Conn, flow Flow) {
-	c := &agentConn{Conn: conn, flow: flow, closed: p.forget}
+	p.take(&agentConn{Conn: conn, flow: flow, closed: p.forget})
+}
+
+// take is Serve for a connection that has been wrapped.
+func (p *Proxy) take(c *agentConn) {
 	if !p.track(c) {
-		_ = conn.Close()
+		_ = c.Conn.Close()
 		return
 	}
 	if err := p.open(c); err != nil {
@@ -164,6 +170,8 @@ func (p *Proxy) prepare(c *agentConn, proto protocol) (net.Conn, error) {
 	case protoTLS:
 		conn, err := p.handshake(c)
 		switch {
+		case c.relay != nil:
+			return nil, p.relayTLS(c)
 		case err != nil:
 			return nil, err
 		case conn.ConnectionState().NegotiatedProtocol == "h2":
@@ -203,6 +211,7 @@ func (p *Proxy) flowHost(flow Flow) (string, error) {
 // handshake ends the agent's TLS. A client that says why it gave up is
 // recorded: it is the one sign that a program does not trust the authority.
 func (p *Proxy) handshake(c *agentConn) (*tls.Conn, error) {
+	c.keeps = true
 	conn := tls.Server(c, p.tls)
 	ctx, cancel := context.WithTimeout(p.ctx, firstBytesTimeout)
 	defer cancel()
@@ -212,7 +221,7 @@ func (p *Proxy) handshake(c *agentConn) (*tls.Conn, error) {
 		c.server, err = p.serverName(c, conn.ConnectionState().ServerName)
 		return conn, err
 	}
-	if saysWhy(err) {
+	if c.relay == nil && saysWhy(err) {
 		return nil, errors.Join(err, p.refuseConn(c, "https", ReasonTLS))
 	}
 	return nil, fmt.Errorf("shake hands with agent: %w", err)
@@ -248,6 +257,20 @@ func (p *Proxy) refuseConn(c *agentConn, scheme, reason string) error {
 		err = errors.Join(err, c.reset())
 	}
 	return errors.Join(fmt.Errorf("refuse connection: %s", reason), err)
+}
+
+// consider decides, when the server name is known, whether a TLS connection is
+// ended here or relayed.
+func (p *Proxy) consider(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	c, ok := hello.Conn.(*agentConn)
+	if !ok {
+		return nil, fmt.Errorf("consider connection: unexpected connection %T", hello.Conn)
+	}
+	host, err := p.serverName(c, hello.ServerName)
+	if err != nil {
+		return nil, err
+	}
+	return nil, p.considerRelay(c, host)
 }
 
 // certificate chooses the leaf for a handshake: by server name, else by what

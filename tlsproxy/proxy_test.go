@@ -63,7 +63,7 @@ func TestForward(t *testing.T) {
 			t.Errorf("agent got %s %d", response.Proto, response.StatusCode)
 		}
 		want := []Request{{
-			Flow: flowTo("api.test", 8443), ID: "id-1", Scheme: scheme, Proto: proto[agentH2], Method: "PUT",
+			Flow: flowTo("api.test", 8443), ID: firstID(scheme), Scheme: scheme, Proto: proto[agentH2], Method: "PUT",
 			Host: "api.test", Port: 8443, Path: "/a/b", Query: "c=d", ContentLength: 5,
 		}}
 		if diff := cmp.Diff(want, g.judge.requests(), cmp.Comparer(func(a, b Flow) bool { return a == b })); diff != "" {
@@ -458,7 +458,7 @@ func TestUnrecordedIsNotForwarded(t *testing.T) {
 	}
 	g.judge.decide = func(*Request) (Verdict, error) { return allowed(), errors.New("disk full") }
 	response, body := do(t, g.client(t, false), request(t, "GET", "https://api.test/", nil))
-	if response.StatusCode != http.StatusServiceUnavailable || response.Header.Get(denialHeader) != "id-1" ||
+	if response.StatusCode != http.StatusServiceUnavailable || response.Header.Get(denialHeader) != firstID("https") ||
 		!strings.HasPrefix(body, deniedHeadline) || strings.Contains(body, "disk") {
 		t.Errorf("got %d %q", response.StatusCode, body)
 	}

@@ -117,7 +117,7 @@ func TestAddressIsJudgedAtTheDial(t *testing.T) {
 	g.judge.address = private
 	response, body := do(t, g.client(t, true), request(t, "POST", "https://a.test/x", strings.NewReader("body")))
 	if response.StatusCode != http.StatusForbidden || !strings.Contains(body, "private-address") ||
-		!strings.Contains(body, "127.0.0.1") || !strings.Contains(body, "private = true") || response.Header.Get(denialHeader) != "id-1" {
+		!strings.Contains(body, "127.0.0.1") || !strings.Contains(body, "private = true") || response.Header.Get(denialHeader) == "" {
 		t.Errorf("got %d %q", response.StatusCode, body)
 	}
 	if diff := cmp.Diff([]refusal{{"a.test", "https", "private-address", 403}}, g.judge.refusals()); diff != "" {
