@@ -2,6 +2,7 @@ package policies
 
 import (
 	"fmt"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,6 +21,7 @@ type checked struct {
 	rules   []*rule
 	resolve map[resolveKey]resolved
 	caFiles []string
+	proxy   *url.URL
 	require []string
 	public  []uint16
 }
@@ -46,6 +48,9 @@ func validate(d *decoder) *checked {
 	}
 	for _, file := range d.caFiles {
 		v.caFile(file)
+	}
+	for _, proxy := range d.proxies {
+		v.proxy(proxy)
 	}
 	for _, guard := range d.require {
 		v.guard(guard, d.opts.Guards)

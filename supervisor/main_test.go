@@ -48,6 +48,7 @@ func testSession(tb testing.TB, policy string) *Session {
 		listeners: newListeners(), surrogates: newSurrogates(), sources: newSources(), unixNames: newUnixNames(),
 		procs: newProcesses(), finder: newGetfdFinder(),
 	}
+	s.upstreamProxy = upstreamProxy(s.policy)
 	s.resolver = newResolver(s)
 	return s
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -58,7 +59,8 @@ type Session struct {
 	resolver *resolver
 	proxy    *tlsproxy.Proxy
 
-	agentProxies agentProxies // not written to after start-up
+	upstreamProxy func(*url.URL) (*url.URL, error)
+	agentProxies  agentProxies // not written to after start-up
 
 	peers      *peers
 	repeats    *repeats
@@ -92,6 +94,7 @@ func Run(l *Launcher, cfg Config) (int, error) {
 		return 0, err
 	}
 	unix.Umask(0) // for bindMasked; files of our own are made with a mode of their own
+	s.upstreamProxy = upstreamProxy(cfg.Policy)
 	s.agentProxies = findAgentProxies(cfg.Env)
 	s.resolver = newResolver(s)
 	dir, err := trustDir(cfg.Audit.Session())
@@ -262,7 +265,7 @@ func (s *Session) openProxy(cfg Config, dir string) ([]string, error) {
 		}
 		roots = append(append(roots, pem...), '\n')
 	}
-	s.proxy, err = tlsproxy.New(tlsproxy.Config{Authority: authority, Judge: judge{s}, ExtraRoots: roots})
+	s.proxy, err = tlsproxy.New(tlsproxy.Config{Authority: authority, Judge: judge{s}, ExtraRoots: roots, UpstreamProxy: s.upstreamProxy})
 	if err != nil {
 		return nil, err
 	}

@@ -46,6 +46,8 @@ func (p *Proxy) newPools() (*pools, error) {
 		return nil, err
 	}
 	prior := usual.Clone()
+	prior.Proxy = nil // it asks for a tunnel itself: the proxy may know HTTP/1 only
+	prior.DialContext = p.dialPrior
 	prior.Protocols = new(http.Protocols)
 	prior.Protocols.SetUnencryptedHTTP2(true)
 	made := &pools{usual, prior}
@@ -72,7 +74,9 @@ func (p *Proxy) newTransport() (*http.Transport, error) {
 		roots.AppendCertsFromPEM(p.extra)
 	}
 	return &http.Transport{
-		DialContext: p.dial,
+		DialContext:            p.dial,
+		Proxy:                  p.proxyOfRequest,
+		OnProxyConnectResponse: checkTunnel,
 		TLSClientConfig: &tls.Config{
 			RootCAs:            roots,
 			MinVersion:         tls.VersionTLS12,
@@ -129,18 +133,60 @@ type upstreamConn struct {
 	asked    *Request // the request for which the Judge allowed addr
 }
 
-// dial connects to the host and port of the request that ctx belongs to. The
-// address argument, made by the transport from the same request, is not used.
-func (p *Proxy) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+// dial connects for the request that ctx belongs to. The address argument, made
+// by the transport from the same request, counts only where it is a proxy's.
+func (p *Proxy) dial(ctx context.Context, _, address string) (net.Conn, error) {
 	ex, ok := exchangeOf(ctx)
 	if !ok {
 		return nil, errors.New("dial upstream: no request")
 	}
+	proxy, err := p.upstreamProxy(ex.request)
+	if err != nil {
+		return nil, err
+	}
+	if proxy != nil {
+		ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+		defer cancel()
+		up, err := dialProxy(ctx, address)
+		if err != nil {
+			return nil, err // a nil *upstreamConn would not be a nil net.Conn
+		}
+		return up, nil
+	}
 	up, err := p.dialFor(ctx, ex.request)
 	if err != nil {
-		return nil, err // a nil *upstreamConn would not be a nil net.Conn
+		return nil, err
 	}
 	return up, nil
+}
+
+// dialPrior is dial for HTTP/2 without TLS.
+func (p *Proxy) dialPrior(ctx context.Context, _, _ string) (net.Conn, error) {
+	ex, ok := exchangeOf(ctx)
+	if !ok {
+		return nil, errors.New("dial upstream: no request")
+	}
+	conn, _, err := p.dialAnyWay(ctx, ex.request)
+	return conn, err
+}
+
+// dialAnyWay connects to the host and port of a request, through the upstream
+// proxy where there is one, and says to which address.
+func (p *Proxy) dialAnyWay(ctx context.Context, req *Request) (net.Conn, netip.AddrPort, error) {
+	proxy, err := p.upstreamProxy(req)
+	if err != nil {
+		return nil, netip.AddrPort{}, err
+	}
+	if proxy != nil {
+		ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+		defer cancel()
+		return p.dialThrough(ctx, proxy, req)
+	}
+	up, err := p.dialFor(ctx, req)
+	if err != nil {
+		return nil, netip.AddrPort{}, err
+	}
+	return up, up.addr, nil
 }
 
 // dialFor connects to the host and port of a request.
@@ -195,8 +241,10 @@ func (p *Proxy) checkAddress(req *Request, address string) error {
 func (p *Proxy) gotConn(ex *exchange, info httptrace.GotConnInfo) {
 	conn := info.Conn
 	protocol := ""
-	if t, ok := conn.(*tls.Conn); ok {
-		protocol = t.ConnectionState().NegotiatedProtocol
+	for t, ok := conn.(*tls.Conn); ok; t, ok = conn.(*tls.Conn) {
+		if protocol == "" { // else within is the TLS to a proxy
+			protocol = t.ConnectionState().NegotiatedProtocol
+		}
 		conn = t.NetConn()
 	}
 	up, ok := conn.(*upstreamConn)

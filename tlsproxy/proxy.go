@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,10 @@ type Config struct {
 	// ExtraRoots holds PEM certificates that are trusted for upstream TLS
 	// beside the system's roots. Empty: the system's only.
 	ExtraRoots []byte
+	// UpstreamProxy returns the proxy, "http" or "https", that leads to a URL
+	// of which scheme, host and port are set; nil is none. Where it is nil
+	// itself there is none at all.
+	UpstreamProxy func(*url.URL) (*url.URL, error)
 }
 
 // Proxy ends the agent's HTTP connections and forwards allowed requests. It is
@@ -40,6 +45,7 @@ type Proxy struct {
 	authority *Authority
 	judge     Judge
 	extra     []byte
+	proxyFor  func(*url.URL) (*url.URL, error)
 
 	serve     sync.Once // starts server
 	server    *http.Server
@@ -72,6 +78,7 @@ func New(cfg Config) (*Proxy, error) {
 		authority: cfg.Authority,
 		judge:     cfg.Judge,
 		extra:     cfg.ExtraRoots,
+		proxyFor:  cfg.UpstreamProxy,
 		handover:  newHandover(),
 		conns:     make(map[*agentConn]struct{}),
 		idle:      make(chan struct{}),

@@ -17,7 +17,7 @@ type relay struct {
 	p      *Proxy
 	req    *Request
 	start  time.Time
-	up     *upstreamConn
+	up     net.Conn
 	result Result
 }
 
@@ -26,7 +26,8 @@ func (p *Proxy) newRelay(req *Request) *relay { return &relay{p: p, req: req, st
 
 // dial connects to the upstream. An address that the Judge refuses is recorded.
 func (r *relay) dial(ctx context.Context) error {
-	up, err := r.p.dialFor(ctx, r.req)
+	up, at, err := r.p.dialAnyWay(ctx, r.req)
+	r.result.Upstream = at
 	var denied *deniedError
 	if errors.As(err, &denied) {
 		r.result.Denied = true
@@ -37,7 +38,7 @@ func (r *relay) dial(ctx context.Context) error {
 		r.result.Err = err
 		return err
 	}
-	r.up, r.result.Upstream = up, up.addr
+	r.up = up
 	return nil
 }
 
@@ -55,11 +56,15 @@ func (r *relay) carry(agent net.Conn) {
 		_ = r.up.Close()
 	})
 	defer stop()
+	up := r.up
+	if direct, ok := up.(*upstreamConn); ok {
+		up = direct.TCPConn
+	}
 	var sending sync.WaitGroup
 	var sent int64
 	var sendErr error
-	sending.Go(func() { sent, sendErr = copyOn(r.up.TCPConn, agent) })
-	received, err := copyOn(agent, r.up.TCPConn)
+	sending.Go(func() { sent, sendErr = copyOn(up, agent) })
+	received, err := copyOn(agent, up)
 	sending.Wait()
 	r.result.Sent += sent
 	r.result.Received = received

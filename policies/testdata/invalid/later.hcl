@@ -2,7 +2,7 @@ include = ["preset:npm"] # ERROR: Unsupported argument
 mode    = "monitor"      # ERROR: Unsupported argument
 
 upstream {
-  proxy = "http://proxy.example:3128" # ERROR: Unsupported argument
+  proxy = "socks5://proxy.example:1080" # ERROR: Invalid proxy
 }
 
 audit { # ERROR: Unsupported block
