@@ -1,9 +1,13 @@
 package tlsproxy
 
 import (
+	"bytes"
 	"io"
 	"net/http"
 	"testing"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 )
 
 // TestEarlyEndOfAnswer has an upstream end its answer, trailers and all, while
@@ -32,4 +36,35 @@ func TestEarlyEndOfAnswer(t *testing.T) {
 			t.Errorf("the request is said to have failed: %v", err)
 		}
 	})
+}
+
+// TestAnswerWithoutBody has an upstream answer by a head and nothing else, as
+// gRPC does for a call that fails at once. Were the head sent without the end of
+// the stream, clients would miss the trailers for which they take it.
+func TestAnswerWithoutBody(t *testing.T) {
+	g := newRig(t)
+	g.serveOrigin(t, originProtocols{tls: true, h2: true}, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/grpc")
+		w.Header().Set("Grpc-Status", "12")
+	})
+	var block bytes.Buffer
+	encoder := hpack.NewEncoder(&block)
+	for _, field := range [][2]string{{":method", "POST"}, {":scheme", "https"}, {":authority", "a.test"}, {":path", "/"}} {
+		_ = encoder.WriteField(hpack.HeaderField{Name: field[0], Value: field[1]}) // to memory
+	}
+	for range 100 { // whatever sent the head early would do so now and then
+		framer := g.http2(t)
+		if err := writeBlock(framer, block.Bytes()); err != nil {
+			t.Fatal(err)
+		}
+		for head := (*http2.HeadersFrame)(nil); head == nil; {
+			frame, err := framer.ReadFrame()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if head, _ = frame.(*http2.HeadersFrame); head != nil && !head.StreamEnded() {
+				t.Fatal("the head did not end the stream")
+			}
+		}
+	}
 }

@@ -38,6 +38,7 @@ type exchange struct {
 	// finished is set when the handler reached its end. Only the handler's
 	// goroutine touches it.
 	finished bool
+	empty    bool // the upstream's answer has no body; not changed once that has begun
 	denied   bool // Refused was called; touched as finished is
 
 	sent, received atomic.Int64

@@ -117,6 +117,7 @@ func (p *Proxy) cleanResponse(response *http.Response) error {
 			return errors.Join(&proxyError{response.StatusCode}, response.Body.Close())
 		}
 	}
+	ex.empty = response.ContentLength == 0 && !switched
 	if ex.body != nil && !switched {
 		response.Body = &answerBody{response.Body, ex}
 	}

@@ -188,7 +188,7 @@ func cancelled(ctx context.Context, client pb.TestServiceClient) error {
 // unimplemented is a method that the server does not have.
 func unimplemented(ctx context.Context, client pb.TestServiceClient) error {
 	_, err := client.UnimplementedCall(ctx, &pb.Empty{})
-	fmt.Println("unimplemented", status.Code(err))
+	fmt.Println("unimplemented", err)
 	return nil
 }
 
