@@ -41,6 +41,11 @@ func (d destination) port() uint16 { return d.dialled.Port() }
 func (c *call) connect() reply {
 	k, err := c.s.finder.find(c.tid(), c.int(0))
 	if err != nil {
+		if ino, inoErr := inodeOf(c.tid(), c.int(0)); inoErr == nil {
+			if r, ok := c.connectAgain(ino); ok {
+				return r
+			}
+		}
 		return c.notFound(err)
 	}
 	defer k.close()

@@ -64,8 +64,14 @@ func joinsGroup(opt sockopt) bool {
 	return (opt.level == unix.SOL_IP || opt.level == unix.SOL_IPV6) && (opt.name == groupReq || opt.name == groupSourceReq)
 }
 
+// soPeerName is SO_PEERNAME, <asm-generic/socket.h>.
+const soPeerName = 28
+
 // getsockopt answers for surrogates; the rest is continued, as setsockopt is.
 func (c *call) getsockopt() reply {
+	if c.int(1) == unix.SOL_SOCKET && c.int(2) == soPeerName {
+		return c.peerName()
+	}
 	sur := c.surrogateFor(c.int(0))
 	if sur == nil {
 		return proceed
