@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -54,6 +55,32 @@ func TestHTTP1(t *testing.T) {
 				}
 				if diff := cmp.Diff(strings.Split(want, "\n"), strings.Split(end.stdout, "\n")); diff != "" {
 					t.Errorf("what it saw (-alone +within boundary):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+// TestClientGone kills a client within a stream that says nothing: the request
+// to the origin ends too, long before the session does.
+func TestClientGone(t *testing.T) {
+	outside := startOrigin(t, origin.Options{})
+	policy := protocolPolicy(t, outside)
+	for _, scheme := range []string{"http", "https"} {
+		t.Run(scheme, func(t *testing.T) {
+			eachMode(t, func(t *testing.T, as mode) {
+				script := `timeout 0.5 "$0" -sSN "$1"; sleep 3`
+				argv := []string{program(t, "sh"), "-c", script, program(t, "curl"), scheme + "://" + allowedHost + "/http/steps"}
+				end := session{as: as, policy: policy, command: argv}.run(t)
+				if !strings.Contains(end.stdout, "data: 0") {
+					t.Errorf("the stream had not begun: %q", end.stdout)
+				}
+				all := end.records.of("request", allowedHost)
+				var last struct {
+					Milliseconds float64 `json:"duration_ms"`
+				}
+				if err := json.Unmarshal([]byte(all[len(all)-1].line), &last); err != nil || last.Milliseconds == 0 || last.Milliseconds > 2500 {
+					t.Errorf("the request's end is not recorded, or late: %s", all[len(all)-1].line)
 				}
 			})
 		})

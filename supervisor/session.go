@@ -281,7 +281,7 @@ func (s *Session) accept(fl *flow, conn net.Conn) {
 		s.resolver.serveTCP(conn, fl.proc)
 		return
 	}
-	s.proxy.Serve(conn, tlsproxy.Flow{Dialled: fl.dialled, Name: fl.name, Proxy: fl.toProxy, Process: fl.proc})
+	s.proxy.Serve(conn, tlsproxy.Flow{Dialled: fl.dialled, Name: fl.name, Proxy: fl.toProxy, End: agentEndOf(conn), Process: fl.proc})
 }
 
 // mergeEnv replaces variables of the same name.

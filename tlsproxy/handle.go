@@ -17,6 +17,9 @@ func (p *Proxy) handle(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	defer p.end()
+	if c.http1 != nil {
+		defer c.http1.serving.Add(-1)
+	}
 	if refused := c.refusal(r); refused != nil {
 		p.refuseHead(w, r, c, refused)
 		return

@@ -47,8 +47,17 @@ type Flow struct {
 	Name string
 	// Proxy tells that the agent takes the dialled address for a proxy.
 	Proxy bool
+	// End tells about the agent's end of the connection; nil where nothing can
+	// be told.
+	End End
 	// Process tells who dialled. The proxy hands it back and never looks.
 	Process any
+}
+
+// End is the agent's end of a connection.
+type End interface {
+	// Held tells whether any process still has it open.
+	Held() bool
 }
 
 // Request is one request of the agent, as put to the [Judge]. It is not changed

@@ -204,3 +204,10 @@ c.send("4\r\npong\r\n")
 second = c.chunk()
 c.send("0\r\n\r\n")
 show("duplex", status, first, second, c.chunk())
+
+# The client ends its direction and still gets its answer.
+c = Connection()
+c.send(request("GET /http/seen", "Connection: close"))
+if scheme == "http":
+    c.socket.shutdown(socket.SHUT_WR)
+show("half closed", c.answer())
