@@ -2,6 +2,7 @@ package integration
 
 import (
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -114,4 +115,27 @@ func testProxyRefuses(t *testing.T, s session) {
 			}
 		}
 	}
+}
+
+// TestIPv6Only reaches a host that has but an IPv6 address, by programs whose
+// own socket is of either family.
+func TestIPv6Only(t *testing.T) {
+	plain, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Fatalf("listen: %v", err)
+	}
+	secure, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Fatalf("listen: %v", err)
+	}
+	outside := startOrigin(t, origin.Options{HTTP: plain, TLS: secure})
+	policy := protocolPolicy(t, outside)
+	eachMode(t, func(t *testing.T, as mode) {
+		for _, scheme := range []string{"http", "https"} {
+			end := session{as: as, policy: policy, command: curl(t, "GET", scheme+"://"+allowedHost+"/json")}.run(t)
+			if !strings.Contains(end.stdout, marker) || !strings.Contains(end.stdout, "200") {
+				t.Errorf("%s: curl ended with %d and got %q", scheme, end.status, end.stdout)
+			}
+		}
+	})
 }
