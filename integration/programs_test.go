@@ -16,33 +16,39 @@ const systemPath = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 // packages says which Debian package brings a program that a test needs.
 func packages() map[string]string {
 	return map[string]string{
-		"apt-get":  "apt",
-		"bash":     "bash",
-		"cat":      "coreutils",
-		"curl":     "curl",
-		"dig":      "bind9-dnsutils",
-		"dpkg-deb": "dpkg",
-		"gcc":      "gcc",
-		"git":      "git",
-		"initdb":   "postgresql",
-		"java":     "openjdk-17-jdk-headless",
-		"javac":    "openjdk-17-jdk-headless",
-		"keytool":  "openjdk-17-jdk-headless",
-		"musl-gcc": "musl-tools",
-		"node":     "nodejs",
-		"postgres": "postgresql",
-		"psql":     "postgresql",
-		"python3":  "python3",
-		"setpriv":  "util-linux",
-		"setsid":   "util-linux",
-		"sh":       "dash",
-		"sleep":    "coreutils",
-		"stty":     "coreutils",
-		"su":       "util-linux",
-		"true":     "coreutils",
-		"unshare":  "util-linux",
-		"useradd":  "passwd",
-		"wget":     "wget",
+		"apt-get":    "apt",
+		"bash":       "bash",
+		"cat":        "coreutils",
+		"cmp":        "diffutils",
+		"curl":       "curl",
+		"dig":        "bind9-dnsutils",
+		"dpkg-deb":   "dpkg",
+		"gcc":        "gcc",
+		"git":        "git",
+		"h2load":     "nghttp2-client",
+		"initdb":     "postgresql",
+		"java":       "openjdk-17-jdk-headless",
+		"javac":      "openjdk-17-jdk-headless",
+		"keytool":    "openjdk-17-jdk-headless",
+		"musl-gcc":   "musl-tools",
+		"node":       "nodejs",
+		"postgres":   "postgresql",
+		"psql":       "postgresql",
+		"python3":    "python3",
+		"setpriv":    "util-linux",
+		"setsid":     "util-linux",
+		"sh":         "dash",
+		"sleep":      "coreutils",
+		"ssh":        "openssh-client",
+		"ssh-keygen": "openssh-client",
+		"sshd":       "openssh-server",
+		"strace":     "strace",
+		"stty":       "coreutils",
+		"su":         "util-linux",
+		"true":       "coreutils",
+		"unshare":    "util-linux",
+		"useradd":    "passwd",
+		"wget":       "wget",
 	}
 }
 
@@ -97,7 +103,7 @@ func java(t testing.TB, args ...string) []string {
 // TestPackages shows that packages.txt installs everything that the tests
 // need and that is not on every Debian machine.
 func TestPackages(t *testing.T) {
-	essential := []string{"apt", "bash", "coreutils", "dash", "dpkg", "passwd", "util-linux"}
+	essential := []string{"apt", "bash", "coreutils", "dash", "diffutils", "dpkg", "passwd", "util-linux"}
 	text, err := os.ReadFile("packages.txt")
 	if err != nil {
 		t.Fatalf("read list of packages: %v", err)

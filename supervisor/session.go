@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -51,14 +52,18 @@ type Session struct {
 	mounts string        // the mount namespace of the session, by its link in /proc
 	began  unix.Timespec // by fileClock; set before the agent runs
 
-	handlers   map[int32]handler // not written to after start-up
-	listener   *seccomp.Listener
-	finder     finder
-	procs      *processes
-	flows      *flows
-	names      *names
-	resolver   *resolver
-	proxy      *tlsproxy.Proxy
+	handlers map[int32]handler // not written to after start-up
+	listener *seccomp.Listener
+	finder   finder
+	procs    *processes
+	flows    *flows
+	names    *names
+	resolver *resolver
+	proxy    *tlsproxy.Proxy
+
+	upstreamProxy func(*url.URL) (*url.URL, error)
+	agentProxies  agentProxies // not written to after start-up
+
 	peers      *peers[sockaddr]
 	connectors *peers[unix.Ucred] // who connected a unix socket to one of the session's
 	repeats    *repeats
@@ -105,6 +110,8 @@ func Run(l *Launcher, cfg Config) (int, error) {
 		return 0, err
 	}
 	unix.Umask(0) // for bindMasked; files of our own are made with a mode of their own
+	s.upstreamProxy = upstreamProxy(cfg.Policy)
+	s.agentProxies = findAgentProxies(cfg.Env)
 	s.resolver = newResolver(s)
 	dir, err := trustDir(cfg.Audit.Session())
 	if err != nil {
@@ -285,7 +292,7 @@ func (s *Session) openProxy(cfg Config, dir string) ([]string, error) {
 		}
 		roots = append(append(roots, pem...), '\n')
 	}
-	s.proxy, err = tlsproxy.New(tlsproxy.Config{Authority: authority, Judge: judge{s}, ExtraRoots: roots})
+	s.proxy, err = tlsproxy.New(tlsproxy.Config{Authority: authority, Judge: judge{s}, ExtraRoots: roots, UpstreamProxy: s.upstreamProxy})
 	if err != nil {
 		return nil, err
 	}
@@ -301,7 +308,7 @@ func (s *Session) accept(fl *flow, conn net.Conn) {
 		s.resolver.serveTCP(conn, fl.proc)
 		return
 	}
-	s.proxy.Serve(conn, tlsproxy.Flow{Dialled: fl.dialled, Name: fl.name, Process: fl.proc})
+	s.proxy.Serve(conn, tlsproxy.Flow{Dialled: fl.dialled, Name: fl.name, Proxy: fl.toProxy, End: agentEndOf(conn), Process: fl.proc})
 }
 
 // mergeEnv replaces variables of the same name.

@@ -29,8 +29,41 @@ const (
 	upstreamBufferBytes = 16 << 10
 )
 
-// newTransport makes the pool of upstream connections. Connections are shared
-// between requests to one scheme, host and port; gotConn checks each use.
+// pools are the connections to upstreams. They are shared between requests to
+// one scheme, host and port; gotConn checks each use.
+type pools struct {
+	usual *http.Transport
+	// prior speaks HTTP/2 without TLS, and nothing else: whoever speaks it to
+	// us knows of a server that does (RFC 9113 §3.3), and such a server need
+	// not know HTTP/1.
+	prior *http.Transport
+}
+
+// newPools makes the pools, which are empty.
+func (p *Proxy) newPools() (*pools, error) {
+	usual, err := p.newTransport()
+	if err != nil {
+		return nil, err
+	}
+	prior := usual.Clone()
+	prior.Proxy = nil // it asks for a tunnel itself: the proxy may know HTTP/1 only
+	prior.DialContext = p.dialPrior
+	prior.Protocols = new(http.Protocols)
+	prior.Protocols.SetUnencryptedHTTP2(true)
+	made := &pools{usual, prior}
+	p.made.Store(made)
+	return made, nil
+}
+
+// of returns the pool for a request.
+func (u *pools) of(ex *exchange) *http.Transport {
+	if ex.priorKnowledge() {
+		return u.prior
+	}
+	return u.usual
+}
+
+// newTransport makes a pool.
 func (p *Proxy) newTransport() (*http.Transport, error) {
 	var roots *x509.CertPool // nil: the system's, read when first needed
 	if len(p.extra) > 0 {
@@ -40,8 +73,10 @@ func (p *Proxy) newTransport() (*http.Transport, error) {
 		}
 		roots.AppendCertsFromPEM(p.extra)
 	}
-	transport := &http.Transport{
-		DialContext: p.dial,
+	return &http.Transport{
+		DialContext:            p.dial,
+		Proxy:                  p.proxyOfRequest,
+		OnProxyConnectResponse: checkTunnel,
 		TLSClientConfig: &tls.Config{
 			RootCAs:            roots,
 			MinVersion:         tls.VersionTLS12,
@@ -56,15 +91,14 @@ func (p *Proxy) newTransport() (*http.Transport, error) {
 		IdleConnTimeout:       90 * time.Second,
 		ReadBufferSize:        upstreamBufferBytes,
 		HTTP2:                 &http.HTTP2Config{SendPingTimeout: 30 * time.Second},
-	}
-	p.made.Store(transport)
-	return transport, nil
+	}, nil
 }
 
 // closeUpstream closes the pooled connections, if there ever was a pool.
 func (p *Proxy) closeUpstream() {
-	if transport := p.made.Load(); transport != nil {
-		transport.CloseIdleConnections()
+	if made := p.made.Load(); made != nil {
+		made.usual.CloseIdleConnections()
+		made.prior.CloseIdleConnections()
 	}
 }
 
@@ -99,14 +133,64 @@ type upstreamConn struct {
 	asked    *Request // the request for which the Judge allowed addr
 }
 
-// dial connects to the host and port of the request that ctx belongs to. The
-// address argument, made by the transport from the same request, is not used.
-func (p *Proxy) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+// dial connects for the request that ctx belongs to. The address argument, made
+// by the transport from the same request, counts only where it is a proxy's.
+func (p *Proxy) dial(ctx context.Context, _, address string) (net.Conn, error) {
 	ex, ok := exchangeOf(ctx)
 	if !ok {
 		return nil, errors.New("dial upstream: no request")
 	}
-	req := ex.request
+	proxy, err := p.upstreamProxy(ex.request)
+	if err != nil {
+		return nil, err
+	}
+	if proxy != nil {
+		ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+		defer cancel()
+		up, err := dialProxy(ctx, address)
+		if err != nil {
+			return nil, err // a nil *upstreamConn would not be a nil net.Conn
+		}
+		return up, nil
+	}
+	up, err := p.dialFor(ctx, ex.request)
+	if err != nil {
+		return nil, err
+	}
+	return up, nil
+}
+
+// dialPrior is dial for HTTP/2 without TLS.
+func (p *Proxy) dialPrior(ctx context.Context, _, _ string) (net.Conn, error) {
+	ex, ok := exchangeOf(ctx)
+	if !ok {
+		return nil, errors.New("dial upstream: no request")
+	}
+	conn, _, err := p.dialAnyWay(ctx, ex.request)
+	return conn, err
+}
+
+// dialAnyWay connects to the host and port of a request, through the upstream
+// proxy where there is one, and says to which address.
+func (p *Proxy) dialAnyWay(ctx context.Context, req *Request) (net.Conn, netip.AddrPort, error) {
+	proxy, err := p.upstreamProxy(req)
+	if err != nil {
+		return nil, netip.AddrPort{}, err
+	}
+	if proxy != nil {
+		ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+		defer cancel()
+		return p.dialThrough(ctx, proxy, req)
+	}
+	up, err := p.dialFor(ctx, req)
+	if err != nil {
+		return nil, netip.AddrPort{}, err
+	}
+	return up, up.addr, nil
+}
+
+// dialFor connects to the host and port of a request.
+func (p *Proxy) dialFor(ctx context.Context, req *Request) (*upstreamConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	addrs, operator, err := p.judge.Lookup(ctx, req.Host, req.Port)
@@ -122,7 +206,7 @@ func (p *Proxy) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 			return p.checkAddress(req, address)
 		}
 	}
-	return dialAny(ctx, addrs[:min(len(addrs), maxDials)], func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
+	conn, err := dialAny(ctx, addrs[:min(len(addrs), maxDials)], func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
 		conn, err := dialer.DialContext(ctx, "tcp", addr.String())
 		if err != nil {
 			return nil, err
@@ -133,6 +217,10 @@ func (p *Proxy) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 		}
 		return &upstreamConn{TCPConn: tcp, addr: addr, operator: operator, asked: req}, nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	return conn.(*upstreamConn), nil // as made above
 }
 
 // checkAddress puts an address that is about to be connected to, to the Judge.
@@ -153,8 +241,10 @@ func (p *Proxy) checkAddress(req *Request, address string) error {
 func (p *Proxy) gotConn(ex *exchange, info httptrace.GotConnInfo) {
 	conn := info.Conn
 	protocol := ""
-	if t, ok := conn.(*tls.Conn); ok {
-		protocol = t.ConnectionState().NegotiatedProtocol
+	for t, ok := conn.(*tls.Conn); ok; t, ok = conn.(*tls.Conn) {
+		if protocol == "" { // else within is the TLS to a proxy
+			protocol = t.ConnectionState().NegotiatedProtocol
+		}
 		conn = t.NetConn()
 	}
 	up, ok := conn.(*upstreamConn)
@@ -172,7 +262,7 @@ func (p *Proxy) gotConn(ex *exchange, info httptrace.GotConnInfo) {
 		return
 	}
 	ex.cancel(&deniedError{up.addr, verdict})
-	if protocol != "h2" {
+	if protocol != "h2" && !ex.priorKnowledge() {
 		// HTTP/1 writes the request without looking at the context again.
 		// HTTP/2 looks before it writes, and others use the connection.
 		_ = info.Conn.Close()

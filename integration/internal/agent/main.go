@@ -13,6 +13,8 @@
 //	agent descriptors                          open descriptors, one a line
 //	agent orphans N                            leaves N orphans and waits until they are reaped
 //	agent getppid N                            nanoseconds a call
+//	agent events URL                           reads events and acknowledges each
+//	agent lateness URL                         nanoseconds by which events come late
 //	agent requests [-keepalive] N URL          nanoseconds a request
 package main
 
@@ -51,6 +53,8 @@ func run(args []string) error {
 		"orphans":     orphans,
 		"getppid":     getppid,
 		"requests":    requests,
+		"events":      events,
+		"lateness":    lateness,
 	}
 	command, ok := commands[args[0]]
 	if !ok {
