@@ -5,7 +5,6 @@ usage: sockets.py ADDRESS PORT CLOSED-PORT
 
 import errno
 import select
-import signal
 import socket
 import struct
 import sys
@@ -82,13 +81,6 @@ show("edge after", events(edge), ask(s))
 s = new()
 s.settimeout(20)
 show("with a timeout", outcome(s.connect, to), ask(s))
-
-s = new()
-signal.signal(signal.SIGALRM, lambda *_: None)
-signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
-shown = outcome(s.connect, to)
-signal.setitimer(signal.ITIMER_REAL, 0)
-show("under signals", shown, names(s), ask(s))
 
 s = new()
 s.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0))
