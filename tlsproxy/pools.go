@@ -88,4 +88,3 @@ func (p *Proxy) closeUpstream() {
 		made.prior.CloseIdleConnections()
 	}
 }
-
