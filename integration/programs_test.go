@@ -20,6 +20,7 @@ func packages() map[string]string {
 		"cat":      "coreutils",
 		"curl":     "curl",
 		"dig":      "bind9-dnsutils",
+		"env":      "coreutils",
 		"gcc":      "gcc",
 		"git":      "git",
 		"initdb":   "postgresql",

@@ -63,6 +63,7 @@ type Session struct {
 	surrogates *surrogates
 	sources    *sources
 	unixNames  *unixNames
+	trust      *trustKeeper
 
 	sweepMu sync.Mutex // one sweep at a time
 	failed  sync.Once
@@ -265,6 +266,7 @@ func (s *Session) openProxy(cfg Config, dir string) ([]string, error) {
 	if s.flows, err = listenFlows(s.accept); err != nil {
 		return nil, err
 	}
+	s.trust = newTrustKeeper(trust.Env)
 	return mergeEnv(cfg.Env, trust.Env), nil
 }
 
