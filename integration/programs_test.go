@@ -32,6 +32,7 @@ func packages() map[string]string {
 		"postgres": "postgresql",
 		"psql":     "postgresql",
 		"python3":  "python3",
+		"setpriv":  "util-linux",
 		"setsid":   "util-linux",
 		"sh":       "dash",
 		"sleep":    "coreutils",

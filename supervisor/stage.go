@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"boundary/seccomp"
+	"boundary/tlsproxy"
 )
 
 // Stage is the first argument by which the program knows that it is the
@@ -28,6 +29,12 @@ type plan struct {
 	DropCaps bool
 	// CloseFiles asks for closeKernelFiles.
 	CloseFiles bool
+	// Cover is done where CloseFiles has made a mount namespace; nil asks for
+	// nothing.
+	Cover *tlsproxy.Covering
+	// Installed is what is to be taken out of the system's store after the
+	// session; nil where nothing was put there.
+	Installed *tlsproxy.Installed
 }
 
 // rawString is a string of any bytes but NUL, as execve(2) takes it. JSON alone
@@ -73,6 +80,7 @@ const (
 const (
 	listenerKillable    = 1 << iota // WAIT_KILLABLE_RECV is on
 	listenerFilesClosed             // closeKernelFiles has worked
+	listenerCovered                 // the system's certificates are covered
 )
 
 type message struct {

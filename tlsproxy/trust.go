@@ -29,6 +29,8 @@ type Trust struct {
 	// Warnings says, a sentence each, what of the user's own configuration
 	// could not be merged in.
 	Warnings []string
+
+	java string // the trust store; not there where the user's own is in force
 }
 
 // bundleVariables name one file with all trusted roots, each for the programs
@@ -167,7 +169,7 @@ func (w *trustWriter) writeCertDir() error {
 
 // trust returns the result.
 func (w *trustWriter) trust() *Trust {
-	t := &Trust{Bundle: w.path(bundleName), Warnings: w.warnings}
+	t := &Trust{Bundle: w.path(bundleName), Warnings: w.warnings, java: w.path(javaStoreName)}
 	for name, value := range w.set {
 		t.Env = append(t.Env, name+"="+value)
 	}
