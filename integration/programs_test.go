@@ -18,6 +18,7 @@ func packages() map[string]string {
 	return map[string]string{
 		"bash":     "bash",
 		"cat":      "coreutils",
+		"chromium": "chromium",
 		"curl":     "curl",
 		"dig":      "bind9-dnsutils",
 		"env":      "coreutils",

@@ -1,7 +1,11 @@
 package supervisor
 
 import (
+	"path/filepath"
+
 	"golang.org/x/sys/unix"
+
+	"boundary/tlsproxy"
 )
 
 // Programs clear the environment of what they start: `env -i`, tools that
@@ -9,27 +13,34 @@ import (
 // session's certificates. So every exec is trapped, and where the environment
 // that it hands on lacks one of the trust variables, the supervisor traces the
 // caller for the length of that exec alone and completes the new program's
-// environment before it runs its first instruction.
+// environment before it runs its first instruction. Chromium, which reads no
+// variable, gets an argument in the same way.
 //
 // Nothing of the boundary rests on this: execve(2) is always continued, and a
 // program that keeps away from it merely trusts fewer servers.
 
 // execve is execve(2): path, argv, envp.
-func (c *call) execve() reply { return c.exec(c.arg(2)) }
+func (c *call) execve() reply { return c.exec(c.arg(0), c.arg(2)) }
 
 // execveat is execveat(2): directory, path, argv, envp, flags.
-func (c *call) execveat() reply { return c.exec(c.arg(3)) }
+func (c *call) execveat() reply { return c.exec(c.arg(1), c.arg(3)) }
 
 // exec continues the call: the kernel reads path and arguments when it runs
 // it, and none of them is judged here.
-func (c *call) exec(envp uint64) reply {
-	if !c.s.trust.lacking(c.tid(), envp) {
+func (c *call) exec(path, envp uint64) reply {
+	if !c.s.trust.lacking(c.tid(), envp) && !startsBrowser(c.tid(), path) {
 		return proceed
 	}
 	c.mayBlock() // for the caller, where another of its threads is in an exec
 	c.answered = make(chan struct{})
 	c.s.trust.follow(c.tid(), c.answered)
 	return proceed
+}
+
+// startsBrowser says whether a path in the memory of a thread names Chromium.
+func startsBrowser(tid int, addr uint64) bool {
+	path, err := readString(tid, addr, unix.PathMax)
+	return err == nil && tlsproxy.IsBrowser(filepath.Base(path))
 }
 
 // maxEnvNames bounds the variables that are looked at.

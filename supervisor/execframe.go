@@ -3,6 +3,7 @@ package supervisor
 import (
 	"encoding/binary"
 	"os"
+	"slices"
 
 	"boundary/seccomp"
 
@@ -59,25 +60,32 @@ func readFrame(tid int, sp uint64) (*frame, error) {
 	return f, nil
 }
 
-// with returns the frame with strings added to its environment, and where it
-// is to be put: below sp, so that nothing of the old one is overwritten.
-func (f *frame) with(sp uint64, add []string) (at uint64, image []byte) {
+// with returns the frame with strings added to its environment and, after the
+// program's name, to its arguments, and where it is to be put: below sp, so that
+// nothing of the old one is overwritten.
+func (f *frame) with(sp uint64, args, env []string) (at uint64, image []byte) {
 	var text []byte
-	var offsets []uint64
-	for _, s := range add {
-		offsets = append(offsets, uint64(len(text)))
-		text = append(append(text, s...), 0)
+	offset := func(list []string) (offsets []uint64) {
+		for _, s := range list {
+			offsets = append(offsets, uint64(len(text)))
+			text = append(append(text, s...), 0)
+		}
+		return offsets
 	}
-	words := 1 + len(f.argv) + 1 + len(f.envp) + len(add) + 1 + len(f.auxv)
+	argOffsets, envOffsets := offset(args), offset(env)
+	words := 1 + len(f.argv) + len(args) + 1 + len(f.envp) + len(env) + 1 + len(f.auxv)
 	table := uint64(words) * pointerSize
 	at = (sp - table - uint64(len(text))) &^ (stackAlign - 1)
-
-	list := append([]uint64{uint64(len(f.argv))}, f.argv...)
-	list = append(append(list, 0), f.envp...)
-	for _, offset := range offsets {
-		list = append(list, at+table+offset)
+	place := func(offsets []uint64) []uint64 {
+		for i := range offsets {
+			offsets[i] += at + table
+		}
+		return offsets
 	}
-	list = append(append(list, 0), f.auxv...)
+	first := min(1, len(f.argv))
+	list := slices.Concat([]uint64{uint64(len(f.argv) + len(args))},
+		f.argv[:first], place(argOffsets), f.argv[first:], []uint64{0},
+		f.envp, place(envOffsets), []uint64{0}, f.auxv)
 	for _, word := range list {
 		image = binary.NativeEndian.AppendUint64(image, word)
 	}

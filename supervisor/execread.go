@@ -59,3 +59,21 @@ func readPrefixes(tid int, pointers []uint64) ([][]byte, error) {
 	}
 	return out, nil
 }
+
+// readString reads a string that ends within so many bytes.
+func readString(tid int, addr uint64, most int) (string, error) {
+	var text []byte
+	for len(text) < most {
+		buf := make([]byte, toPageEnd(addr))
+		if err := seccomp.ReadMemory(tid, seccomp.Addr(addr), buf); err != nil {
+			return "", err
+		}
+		before, _, ended := bytes.Cut(buf, []byte{0})
+		text = append(text, before...)
+		if ended {
+			return string(text), nil
+		}
+		addr += uint64(len(buf))
+	}
+	return "", errTooMany
+}

@@ -1,8 +1,11 @@
 package supervisor
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"os"
+	"strconv"
 
 	"boundary/seccomp"
 
@@ -59,6 +62,18 @@ func (t tracee) finish(begun func(tracee) error) {
 		}
 		// It was killed while it stood: its end is to be collected.
 	}
+}
+
+// file is one of its files in /proc.
+func (t tracee) file(name string) string { return "/proc/" + strconv.Itoa(int(t)) + "/" + name }
+
+// strings reads a file of it that holds strings, each with a zero byte behind.
+func (t tracee) strings(name string) ([][]byte, error) {
+	text, err := os.ReadFile(t.file(name))
+	if err != nil || len(text) == 0 {
+		return nil, err
+	}
+	return bytes.Split(bytes.TrimSuffix(text, []byte{0}), []byte{0}), nil
 }
 
 // write copies an image to its stack.

@@ -24,7 +24,11 @@ func (s *Session) makeTrust(cfg Config, dir string, authority *tlsproxy.Authorit
 	for _, w := range warnings {
 		s.log.WithField("cause", w).Warn("trust not complete")
 	}
-	s.trust = newTrustKeeper(trust.Env)
+	browser, err := authority.BrowserArgument()
+	if err != nil {
+		return nil, nil, err
+	}
+	s.trust = newTrustKeeper(trust.Env, browser)
 	return mergeEnv(cfg.Env, trust.Env), covering, nil
 }
 

@@ -3,19 +3,23 @@ package supervisor
 import (
 	"bytes"
 	"os"
+	"path/filepath"
 	"runtime"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"boundary/tlsproxy"
 )
 
 // trustKeeper puts the trust variables back where a program was started
 // without them.
 type trustKeeper struct {
-	env   []string // "NAME=value"
-	slots chan struct{}
+	env     []string // "NAME=value"
+	browser string   // an argument for Chromium
+	slots   chan struct{}
 }
 
 // maxFollowed bounds the execs that are followed at a time: each takes a
@@ -26,8 +30,8 @@ const maxFollowed = 32
 // slotPatience is how long another waits for one of those to end.
 const slotPatience = time.Second
 
-func newTrustKeeper(env []string) *trustKeeper {
-	return &trustKeeper{env: env, slots: make(chan struct{}, maxFollowed)}
+func newTrustKeeper(env []string, browser string) *trustKeeper {
+	return &trustKeeper{env: env, browser: browser, slots: make(chan struct{}, maxFollowed)}
 }
 
 // lacking says whether an environment lacks a variable. One that can't be read
@@ -81,19 +85,19 @@ func (k *trustKeeper) follow(tid int, answered <-chan struct{}) {
 	<-attached
 }
 
-// complete puts what is missing into the environment of a program that has not
-// begun to run.
+// complete puts what is missing into the environment and the arguments of a
+// program that has not begun to run.
 func (k *trustKeeper) complete(t tracee) error {
-	env, err := os.ReadFile("/proc/" + strconv.Itoa(int(t)) + "/environ")
+	env, err := t.strings("environ")
 	if err != nil {
 		return err
 	}
-	var set [][]byte
-	if len(env) > 0 {
-		set = bytes.Split(bytes.TrimSuffix(env, []byte{0}), []byte{0})
+	argv, err := t.strings("cmdline")
+	if err != nil {
+		return err
 	}
-	add := k.missing(set)
-	if len(add) == 0 {
+	addEnv, addArgs := k.missing(env), k.arguments(t, argv)
+	if len(addEnv)+len(addArgs) == 0 {
 		return nil
 	}
 	sp, err := t.stackPointer()
@@ -104,12 +108,25 @@ func (k *trustKeeper) complete(t tracee) error {
 	if err != nil {
 		return err
 	}
-	if len(frame.envp) != len(set) {
+	if len(frame.envp) != len(env) || len(frame.argv) != len(argv) {
 		return unix.EINVAL // not a stack as execve(2) leaves it
 	}
-	lower, image := frame.with(sp, add)
+	lower, image := frame.with(sp, addArgs, addEnv)
 	if err := t.write(lower, image); err != nil {
 		return err
 	}
 	return t.setStackPointer(lower)
+}
+
+// arguments are those to add: a Chromium that is not one of its own helper
+// processes gets one.
+func (k *trustKeeper) arguments(t tracee, argv [][]byte) []string {
+	exe, err := os.Readlink(t.file("exe"))
+	if err != nil || !tlsproxy.IsBrowser(filepath.Base(exe)) {
+		return nil
+	}
+	if slices.ContainsFunc(argv, func(arg []byte) bool { return bytes.HasPrefix(arg, []byte("--type=")) }) {
+		return nil
+	}
+	return []string{k.browser}
 }
