@@ -189,3 +189,21 @@ func TestDebuggerKeepsItsProgram(t *testing.T) {
 		}
 	})
 }
+
+// TestClearedOnOlderKernel shows the same where a trapped call that waits can be
+// interrupted, as before Linux 5.19.
+func TestClearedOnOlderKernel(t *testing.T) {
+	for _, as := range []mode{asUser, asRoot} {
+		if as == asRoot && os.Getuid() != 0 {
+			continue
+		}
+		t.Run(string(as), func(t *testing.T) {
+			wrap := []string{shop.confine(t), "no-killable"}
+			command := []string{shop.agent(t), "bare-many", program(t, "sh"), "-c", "echo ${SSL_CERT_FILE##*/}"}
+			end := session{as: as, policy: denyAll, wrap: wrap, command: command}.run(t)
+			if end.stdout != "800 ca-bundle.pem ok\n" {
+				t.Errorf("got %q", end.stdout)
+			}
+		})
+	}
+}

@@ -33,7 +33,7 @@ func (c *call) exec(path, envp uint64) reply {
 	}
 	c.mayBlock() // for the caller, where another of its threads is in an exec
 	c.answered = make(chan struct{})
-	c.s.trust.follow(c.tid(), c.answered)
+	c.s.trust.follow(c.tid(), c.valid, c.answered)
 	return proceed
 }
 
@@ -46,10 +46,10 @@ func startsBrowser(tid int, addr uint64) bool {
 // maxEnvNames bounds the variables that are looked at.
 const maxEnvNames = 4096
 
-// envNames reads the first bytes of each string of an environment in the
+// envPrefixes reads the first bytes of each string of an environment in the
 // memory of a thread. They may change before the kernel reads them: they only
 // say whether it is worth a closer look at what became of them.
-func envNames(tid int, envp uint64) ([][]byte, error) {
+func envPrefixes(tid int, envp uint64) ([][]byte, error) {
 	pointers, err := readPointers(tid, envp)
 	if err != nil {
 		return nil, err
@@ -60,7 +60,7 @@ func envNames(tid int, envp uint64) ([][]byte, error) {
 const (
 	pageSize    = 4096 // or a multiple of it
 	pointerSize = 8    // filters kill what is not of 64 bits
-	prefixSize  = 48   // longer than every name that is looked for
+	prefixSize  = 64   // longer than every name that is looked for
 )
 
 // toPageEnd is how much can be read at addr without touching another page,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 
 	"boundary/seccomp"
@@ -30,6 +31,25 @@ func attach(tid int) (tracee, error) {
 	}
 	return tracee(tid), nil
 }
+
+// probeTrace says whether a process of one's own can be traced here: Yama, a
+// security module or a seccomp profile may forbid it.
+func probeTrace(pid int) error {
+	result := make(chan error)
+	go func() {
+		runtime.LockOSThread() // ptrace(2) goes by thread
+		defer runtime.UnlockOSThread()
+		t, err := attach(pid)
+		if err == nil {
+			t.finish(leave)
+		}
+		result <- err
+	}()
+	return <-result
+}
+
+// leave is for finish where a new program is none of ours.
+func leave(tracee) error { return nil }
 
 // finish waits for the end of the exec, calls begun where it has led to a new
 // program, and lets the thread go.

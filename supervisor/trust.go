@@ -28,7 +28,7 @@ func (s *Session) makeTrust(cfg Config, dir string, authority *tlsproxy.Authorit
 	if err != nil {
 		return nil, nil, err
 	}
-	s.trust = newTrustKeeper(trust.Env, browser)
+	s.trust = newTrustKeeper(trust, browser)
 	return mergeEnv(cfg.Env, trust.Env), covering, nil
 }
 

@@ -17,8 +17,8 @@ import (
 // trustKeeper puts the trust variables back where a program was started
 // without them.
 type trustKeeper struct {
-	env     []string // "NAME=value"
-	browser string   // an argument for Chromium
+	trust   *tlsproxy.Trust
+	browser string // an argument for Chromium
 	slots   chan struct{}
 }
 
@@ -30,30 +30,34 @@ const maxFollowed = 32
 // slotPatience is how long another waits for one of those to end.
 const slotPatience = time.Second
 
-func newTrustKeeper(env []string, browser string) *trustKeeper {
-	return &trustKeeper{env: env, browser: browser, slots: make(chan struct{}, maxFollowed)}
+func newTrustKeeper(trust *tlsproxy.Trust, browser string) *trustKeeper {
+	return &trustKeeper{trust: trust, browser: browser, slots: make(chan struct{}, maxFollowed)}
 }
 
-// lacking says whether an environment lacks a variable. One that can't be read
-// does not: such a program can't be completed either.
+// lacking says whether it is worth a look what becomes of an environment. One
+// that can't be read is not: such a program can't be completed either.
 func (k *trustKeeper) lacking(tid int, envp uint64) bool {
-	names, err := envNames(tid, envp)
-	return err == nil && len(k.missing(names)) > 0
+	prefixes, err := envPrefixes(tid, envp)
+	if err != nil {
+		return false
+	}
+	add, _ := k.trust.Complete(texts(prefixes))
+	for _, kv := range add {
+		// Of a long value only the beginning is known: it may be the session's
+		// own, unchanged.
+		if !slices.ContainsFunc(k.trust.Env, func(own string) bool {
+			return len(own) > prefixSize && strings.HasPrefix(kv, own[:prefixSize]+" ")
+		}) {
+			return true
+		}
+	}
+	return false
 }
 
-// missing are the variables that an environment does not set at all. One that
-// was set to something else was set on purpose.
-func (k *trustKeeper) missing(env [][]byte) []string {
-	set := make(map[string]bool, len(env))
-	for _, kv := range env {
-		name, _, _ := bytes.Cut(kv, []byte("="))
-		set[string(name)] = true
-	}
-	var out []string
-	for _, kv := range k.env {
-		if name, _, _ := strings.Cut(kv, "="); !set[name] {
-			out = append(out, kv)
-		}
+func texts(list [][]byte) []string {
+	out := make([]string, len(list))
+	for i, text := range list {
+		out[i] = string(text)
 	}
 	return out
 }
@@ -61,8 +65,9 @@ func (k *trustKeeper) missing(env [][]byte) []string {
 // follow attaches to the caller of an exec, and completes the environment of
 // what it becomes once answered is closed. It returns when it is attached, or
 // can't be: the caller is being traced, the exec is not by its process's first
-// thread (whose number it would take over), or no tracing is allowed here.
-func (k *trustKeeper) follow(tid int, answered <-chan struct{}) {
+// thread (whose number it would take over), or no tracing is allowed here. valid
+// says whether the caller still waits, so that its number is not another's.
+func (k *trustKeeper) follow(tid int, valid func() bool, answered <-chan struct{}) {
 	select {
 	case k.slots <- struct{}{}:
 	case <-time.After(slotPatience):
@@ -71,16 +76,19 @@ func (k *trustKeeper) follow(tid int, answered <-chan struct{}) {
 	attached := make(chan struct{})
 	go func() {
 		defer func() { <-k.slots }()
-		// ptrace(2) goes by thread. This one is not given back: with it the
-		// kernel ends what tracing may be left.
-		runtime.LockOSThread()
+		runtime.LockOSThread() // ptrace(2) goes by thread
+		defer runtime.UnlockOSThread()
 		t, err := attach(tid)
+		complete := k.complete
+		if !valid() {
+			complete = leave
+		}
 		close(attached)
 		if err != nil {
 			return
 		}
 		<-answered
-		t.finish(k.complete)
+		t.finish(complete)
 	}()
 	<-attached
 }
@@ -96,7 +104,8 @@ func (k *trustKeeper) complete(t tracee) error {
 	if err != nil {
 		return err
 	}
-	addEnv, addArgs := k.missing(env), k.arguments(t, argv)
+	addArgs := k.arguments(t, argv)
+	addEnv, instead := k.trust.Complete(texts(env))
 	if len(addEnv)+len(addArgs) == 0 {
 		return nil
 	}
@@ -110,6 +119,9 @@ func (k *trustKeeper) complete(t tracee) error {
 	}
 	if len(frame.envp) != len(env) || len(frame.argv) != len(argv) {
 		return unix.EINVAL // not a stack as execve(2) leaves it
+	}
+	if instead >= 0 {
+		frame.envp = slices.Delete(frame.envp, instead, instead+1)
 	}
 	lower, image := frame.with(sp, addArgs, addEnv)
 	if err := t.write(lower, image); err != nil {
