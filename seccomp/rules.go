@@ -15,6 +15,7 @@ func (b *builder) notifyRules(o Options) {
 	for _, call := range []string{
 		"connect", "bind", "listen", "getsockname", "getpeername",
 		"sendmsg", "sendmmsg", "recvmsg", "recvmmsg",
+		"execve", "execveat", // not judged: the new program's environment is completed
 	} {
 		b.notify(call)
 	}

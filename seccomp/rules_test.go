@@ -43,7 +43,8 @@ func refTrapped(d Data, o Options) bool {
 	case unix.SYS_SOCKETPAIR:
 		return o.TrapStreams && d.Args[0] == unix.AF_UNIX
 	case unix.SYS_CONNECT, unix.SYS_BIND, unix.SYS_LISTEN, unix.SYS_GETSOCKNAME, unix.SYS_GETPEERNAME,
-		unix.SYS_SENDMSG, unix.SYS_SENDMMSG, unix.SYS_RECVMSG, unix.SYS_RECVMMSG:
+		unix.SYS_SENDMSG, unix.SYS_SENDMMSG, unix.SYS_RECVMSG, unix.SYS_RECVMMSG,
+		unix.SYS_EXECVE, unix.SYS_EXECVEAT:
 		return true
 	case unix.SYS_SENDTO, unix.SYS_RECVFROM:
 		return d.Args[4] != 0

@@ -15,6 +15,9 @@
 //	agent getppid N                            nanoseconds a call
 //	agent events URL                           reads events and acknowledges each
 //	agent lateness URL                         nanoseconds by which events come late
+//	agent bare PROGRAM [ARG]…                   runs a program with an empty environment
+//	agent bare-many PROGRAM [ARG]…              runs 800 of them from many threads, and counts what they print
+//	agent traced PROGRAM [ARG]…                 runs a program with an empty environment under ptrace
 //	agent requests [-keepalive] N URL          nanoseconds a request
 package main
 
@@ -55,6 +58,9 @@ func run(args []string) error {
 		"requests":    requests,
 		"events":      events,
 		"lateness":    lateness,
+		"bare":        bare,
+		"bare-many":   bareMany,
+		"traced":      traced,
 	}
 	command, ok := commands[args[0]]
 	if !ok {
