@@ -12,6 +12,7 @@ import (
 // without a name pass: a unix datagram socket needs nothing but a name.
 func raceUnixMessageAttempts() []Attempt {
 	return []Attempt{
+		withoutDuplicates(race("unix-sendmsg-table", "have a process with one thread send, whose descriptors another shares and changes", raceUnixMessageTable)),
 		withoutDuplicates(race("unix-sendmsg-descriptor", "put a unix datagram socket, or one for UDP, in the place of a stream", raceUnixMessageDescriptor)),
 		race("unix-sendmsg-control", "put a name into the header of a unix datagram with control messages", raceUnixControl),
 		{
@@ -64,13 +65,23 @@ func (a *arena) raceUnixMessage(name []byte, length uint32) ([]func(), error) {
 }
 
 func raceUnixMessageDescriptor(a *arena) ([]func(), error) {
-	number, list, err := a.sendTable()
+	parts, number, err := a.turnUnixMessage()
 	if err != nil {
 		return nil, err
 	}
+	return append(parts, a.messenger(number), a.messenger(number)), nil
+}
+
+// turnUnixMessage lays out a message with a name, and makes the part that turns
+// the descriptor of a number, which it returns.
+func (a *arena) turnUnixMessage() ([]func(), int, error) {
+	number, list, err := a.sendTable()
+	if err != nil {
+		return nil, 0, err
+	}
 	fd, err := openUnix(unix.SOCK_DGRAM)
 	if err != nil {
-		return nil, fmt.Errorf("socket: %w", err)
+		return nil, 0, fmt.Errorf("socket: %w", err)
 	}
 	a.put(0, unixName(a.Unix.Dgram))
 	a.message(headerAt, 0, maxUnixName)
@@ -81,8 +92,25 @@ func raceUnixMessageDescriptor(a *arena) ([]func(), error) {
 				_ = unix.Dup3(other, number, unix.O_CLOEXEC)
 			}
 		},
-		a.messenger(number), a.messenger(number),
-	}, nil
+	}, number, nil
+}
+
+// raceUnixMessageTable sends from a process that has one thread only: what it
+// sends on is changed by the process with which it shares its descriptors.
+func raceUnixMessageTable(a *arena) ([]func(), error) {
+	parts, number, err := a.turnUnixMessage()
+	if err != nil {
+		return nil, err
+	}
+	header := a.at(headerAt)
+	child, err := a.fork(unix.CLONE_FILES, func() {
+		unix.RawSyscall(unix.SYS_SENDMSG, uintptr(number), header, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+	})
+	if err != nil {
+		return nil, err
+	}
+	child.endAfter(a.RaceFor)
+	return parts, nil
 }
 
 // raceUnixMany sends arrays of unix datagrams on a connected socket, the first

@@ -48,6 +48,8 @@ func refTrapped(d Data, o Options) bool {
 		return true
 	case unix.SYS_SENDTO, unix.SYS_RECVFROM:
 		return d.Args[4] != 0
+	case unix.SYS_CLONE:
+		return d.Args[0]&0x400 != 0 && d.Args[0]&0x10000 == 0 // CLONE_FILES, CLONE_THREAD
 	case unix.SYS_SETSOCKOPT:
 		return ip || level == 1 && slices.Contains([]int32{15, 16, 34, 49, 60, 76, 83}, option)
 	case unix.SYS_GETSOCKOPT:
@@ -99,6 +101,8 @@ func refRefused(d Data, o Options) (unix.Errno, bool) {
 	a, b, c := d.Int(0), d.Int(1), d.Int(2)
 	switch d.Nr {
 	case unix.SYS_IO_URING_SETUP, unix.SYS_IO_URING_ENTER, unix.SYS_IO_URING_REGISTER:
+		return unix.ENOSYS, true
+	case unix.SYS_CLONE3:
 		return unix.ENOSYS, true
 	case unix.SYS_SENDTO, unix.SYS_SENDMMSG:
 		return unix.EOPNOTSUPP, d.Int(3)&fastOpen != 0
@@ -193,11 +197,12 @@ var calls = []int32{
 	unix.SYS_SETPRIORITY, unix.SYS_IOPRIO_SET, unix.SYS_PTRACE, unix.SYS_PROCESS_VM_READV, unix.SYS_PROCESS_VM_WRITEV,
 	unix.SYS_REQUEST_KEY, unix.SYS_PIDFD_GETFD, unix.SYS_PROCESS_MADVISE, unix.SYS_PROCESS_MRELEASE, unix.SYS_KCMP,
 	unix.SYS_ACCEPT, unix.SYS_ACCEPT4, unix.SYS_SHUTDOWN, unix.SYS_SOCKETPAIR, unix.SYS_READ, unix.SYS_WRITE, unix.SYS_EXECVE,
+	unix.SYS_EXECVEAT, unix.SYS_CLONE, unix.SYS_CLONE3, unix.SYS_VFORK, unix.SYS_FORK,
 }
 
 // words are the values at which some comparison turns, and their neighbours.
 var words = []uint64{
-	0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 15, 16, 17, 19, 20, 25, 27, 28, 29, 30, 31, 34, 35, 38, 39, 41, 42, 46, 49, 57, 58, 59, 60, 62, 76, 77, 83, 132, 255, 262,
+	0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 15, 16, 17, 19, 20, 25, 27, 28, 29, 30, 31, 34, 35, 38, 39, 41, 42, 46, 49, 57, 58, 59, 60, 62, 76, 77, 83, 132, 255, 262, 0x400, 0x10000, 0x10400,
 	0x800, 0x4206, 0x5412, 0x541c, 0x8915, 0x8917, 0x8919, 0x891b, 0x8927, 0x80000, 0x80001, 0x80002, 0x20000000, 0x20004000, 0x400454ca, 0x400454d9, 0xdfffffff, 0xffffffff,
 }
 

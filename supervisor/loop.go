@@ -209,6 +209,7 @@ func newHandlers() map[int32]handler {
 		unix.SYS_GETSOCKOPT:  {"getsockopt", (*call).getsockopt},
 		unix.SYS_IOCTL:       {"ioctl", (*call).ioctl},
 
+		unix.SYS_CLONE:    {"clone", (*call).clone},
 		unix.SYS_EXECVE:   {"execve", (*call).execve},
 		unix.SYS_EXECVEAT: {"execveat", (*call).execveat},
 

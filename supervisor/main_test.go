@@ -80,7 +80,7 @@ func testSession(tb testing.TB, policy string) *Session {
 	s := &Session{
 		policy: parsed, audit: log, log: quiet, ctx: tb.Context(), names: newNames(), peers: newPeers[sockaddr](), connectors: newPeers[unix.Ucred](), repeats: newRepeats(),
 		listeners: newListeners(), surrogates: newSurrogates(), sources: newSources(), unixNames: newUnixNames(),
-		poller: newPoller(), turns: newTurns(turnsEach), threads: newTurns(1), apart: newShares(maxApart), descriptors: newShares(descriptorsToDeal()),
+		poller: newPoller(), turns: newTurns(turnsEach), threads: newThreadTurns(), apart: newShares(maxApart), descriptors: newShares(descriptorsToDeal()),
 		procs: newProcesses(), finder: newGetfdFinder(),
 	}
 	s.upstreamProxy = upstreamProxy(s.policy)

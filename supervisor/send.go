@@ -65,7 +65,8 @@ func (c *call) surrogateFor(fd int32) *surrogate {
 
 // sendmsg is made by the supervisor, with copies of all: continued, it could
 // be aimed at a datagram socket outside while the kernel reads it anew, by
-// another thread that swaps header or descriptor.
+// another thread that swaps header or descriptor. Where there is none see
+// sendsItself.
 //
 // Where sockets can't be duplicated (see heldFinder) it is continued on all but
 // surrogates and unix datagram sockets: no IP datagram socket exists in the
@@ -87,6 +88,9 @@ func (c *call) sendmsg() reply {
 		return failWith(err)
 	}
 	defer k.close()
+	if c.sendsItself(k) {
+		return proceed
+	}
 	m, err := c.readMsghdr(c.arg(1))
 	if err != nil {
 		return failWith(err)

@@ -79,12 +79,13 @@ type Session struct {
 	installed  *tlsproxy.Installed // nil: nothing is in the system's store
 	poller     *poller
 
-	caution      caution
-	turns        *turns
-	threads      *turns       // of the calls of one thread: see answerApart
-	apart        *shares      // of calls that are answered apart from the lead
-	descriptors  *shares      // of descriptors that the supervisor holds for the agent
-	overloadedAt atomic.Int64 // when it was last said, as Unix time in nanoseconds
+	caution           caution
+	turns             *turns
+	threads           *turns       // of the calls of one thread: see answerApart
+	apart             *shares      // of calls that are answered apart from the lead
+	descriptors       *shares      // of descriptors that the supervisor holds for the agent
+	descriptorsShared atomic.Bool  // by processes that are no threads of each other: see sendsItself
+	overloadedAt      atomic.Int64 // when it was last said, as Unix time in nanoseconds
 
 	endMu sync.RWMutex
 	ended bool // guarded by endMu: the last record is written
@@ -107,7 +108,7 @@ func Run(l *Launcher, cfg Config) (int, error) {
 		policy: cfg.Policy, audit: cfg.Audit, terminal: cfg.Terminal, log: cfg.Log, root: os.Geteuid() == 0,
 		handlers: newHandlers(), procs: newProcesses(), names: newNames(), peers: newPeers[sockaddr](), connectors: newPeers[unix.Ucred](), repeats: newRepeats(),
 		listeners: newListeners(), surrogates: newSurrogates(), sources: newSources(), unixNames: newUnixNames(),
-		poller: newPoller(), turns: newTurns(turnsEach), threads: newTurns(1), apart: newShares(maxApart), descriptors: newShares(descriptorsToDeal()), broken: make(chan error, 1),
+		poller: newPoller(), turns: newTurns(turnsEach), threads: newThreadTurns(), apart: newShares(maxApart), descriptors: newShares(descriptorsToDeal()), broken: make(chan error, 1),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	defer s.cancel()

@@ -10,7 +10,8 @@ import (
 // has 10,000 of them before it ends (debug.SetMaxThreads). So a thread group has
 // a few turns; the rest of its calls wait, without a thread, for their own kind.
 type turns struct {
-	each int // how many calls of one group may be under way at once
+	each int  // how many calls of one group may be under way at once
+	one  bool // a group makes one call at a time: of those that wait, one at most still has its caller
 
 	mu     sync.Mutex
 	groups map[int]*turnQueue // guarded by mu: those with turns under way
@@ -34,6 +35,14 @@ const turnsEach = 4
 
 func newTurns(each int) *turns { return &turns{each: each, groups: map[int]*turnQueue{}} }
 
+// newThreadTurns are for the calls of threads, each a group of its own: where a
+// thread makes a second, its first was interrupted.
+func newThreadTurns() *turns {
+	t := newTurns(1)
+	t.one = true
+	return t
+}
+
 // take waits for a turn of the group's. False: the caller of c has gone before,
 // and no turn was taken.
 func (t *turns) take(group int, c *call) bool {
@@ -50,6 +59,9 @@ func (t *turns) take(group int, c *call) bool {
 		q.running++
 		t.mu.Unlock()
 		return true
+	}
+	if t.one {
+		q.drop() // not simply those before: they may have come in another order
 	}
 	grant := make(chan bool, 1)
 	q.waiting = append(q.waiting, queued{c, grant})
@@ -81,12 +93,17 @@ func (t *turns) sweep() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, q := range t.groups {
-		q.waiting = slices.DeleteFunc(q.waiting, func(w queued) bool {
-			if w.c == nil || w.c.valid() {
-				return false
-			}
-			w.grant <- false
-			return true
-		})
+		q.drop()
 	}
+}
+
+// drop lets go of those whose caller is gone.
+func (q *turnQueue) drop() {
+	q.waiting = slices.DeleteFunc(q.waiting, func(w queued) bool {
+		if w.c == nil || w.c.valid() {
+			return false
+		}
+		w.grant <- false
+		return true
+	})
 }
