@@ -13,36 +13,54 @@ import (
 // Debian's packages install, which every user can execute.
 const systemPath = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 
+// modules returns the Debian packages with modules of languages that the
+// scripts in testdata use.
+func modules() []string {
+	return []string{
+		"liblwp-protocol-https-perl", "libwww-perl", "node-ws", "python3-aiohttp", "python3-dnspython", "python3-grpcio",
+		"python3-httpx", "python3-pip", "python3-requests",
+	}
+}
+
 // packages says which Debian package brings a program that a test needs.
 func packages() map[string]string {
 	return map[string]string{
-		"apt-get":  "apt",
-		"bash":     "bash",
-		"cat":      "coreutils",
-		"curl":     "curl",
-		"dig":      "bind9-dnsutils",
-		"dpkg-deb": "dpkg",
-		"gcc":      "gcc",
-		"git":      "git",
-		"initdb":   "postgresql",
-		"java":     "openjdk-17-jdk-headless",
-		"javac":    "openjdk-17-jdk-headless",
-		"keytool":  "openjdk-17-jdk-headless",
-		"musl-gcc": "musl-tools",
-		"node":     "nodejs",
-		"postgres": "postgresql",
-		"psql":     "postgresql",
-		"python3":  "python3",
-		"setpriv":  "util-linux",
-		"setsid":   "util-linux",
-		"sh":       "dash",
-		"sleep":    "coreutils",
-		"stty":     "coreutils",
-		"su":       "util-linux",
-		"true":     "coreutils",
-		"unshare":  "util-linux",
-		"useradd":  "passwd",
-		"wget":     "wget",
+		"apt-get":    "apt",
+		"bash":       "bash",
+		"cat":        "coreutils",
+		"curl":       "curl",
+		"dig":        "bind9-dnsutils",
+		"dpkg-deb":   "dpkg",
+		"gcc":        "gcc",
+		"git":        "git",
+		"initdb":     "postgresql",
+		"java":       "openjdk-17-jdk-headless",
+		"javac":      "openjdk-17-jdk-headless",
+		"keytool":    "openjdk-17-jdk-headless",
+		"musl-gcc":   "musl-tools",
+		"node":       "nodejs",
+		"npm":        "npm",
+		"openssl":    "openssl",
+		"perl":       "perl",
+		"php":        "php-cli",
+		"postgres":   "postgresql",
+		"psql":       "postgresql",
+		"python3":    "python3",
+		"ruby":       "ruby",
+		"setpriv":    "util-linux",
+		"setsid":     "util-linux",
+		"sh":         "dash",
+		"sleep":      "coreutils",
+		"ssh":        "openssh-client",
+		"ssh-keygen": "openssh-client",
+		"sshd":       "openssh-server",
+		"stty":       "coreutils",
+		"su":         "util-linux",
+		"tldr":       "tealdeer",
+		"true":       "coreutils",
+		"unshare":    "util-linux",
+		"useradd":    "passwd",
+		"wget":       "wget",
 	}
 }
 
@@ -112,5 +130,10 @@ func TestPackages(t *testing.T) {
 			t.Errorf("packages.txt lacks %s, which brings %s", from, name)
 		}
 		program(t, name)
+	}
+	for _, name := range modules() {
+		if !slices.Contains(listed, name) {
+			t.Errorf("packages.txt lacks %s", name)
+		}
 	}
 }
