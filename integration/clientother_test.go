@@ -2,7 +2,6 @@ package integration
 
 import (
 	"fmt"
-	"io"
 	"net"
 	"strings"
 	"testing"
@@ -53,96 +52,6 @@ func tldrTrial(t *testing.T) trial {
 			c.checkRecord(t, end.records.requests(tldrHost).decided("deny").one(t, "the denial"), "")
 		},
 	}
-}
-
-// tcpClient is a program that a tcp rule lets through to its server.
-type tcpClient struct {
-	name, host string
-	port       int
-	address    string                                             // of the server
-	command    func(t *testing.T, s session, host string) session // a session that says what comes on its standard input
-	says       func(text string) string                           // what to write there so that the server says a text
-	refused    int
-}
-
-// trial returns what is tried with the program.
-func (c tcpClient) trial() trial {
-	policy := fmt.Sprintf(`allow "server" {
-  protocol = "tcp"
-  hosts    = [%q]
-  ports    = [%d]
-  private  = true
-}
-upstream {
-  resolve = { "%s:%d" = %q }
-}
-`, c.host, c.port, c.host, c.port, c.address)
-	return trial{
-		name: c.name, shows: "Permission denied",
-		allowed: func(t *testing.T, as mode) {
-			end := c.command(t, session{as: as, policy: policy, stdin: strings.NewReader(c.says(marker))}, c.host).run(t)
-			if end.status != 0 || !strings.Contains(end.stdout, marker) {
-				t.Errorf("no answer came from the server")
-			}
-			one := end.records.of("connect", c.host).decided("allow").one(t, "the connection")
-			if one.Rule != "server" || one.Port != c.port || one.Protocol != "tcp" {
-				t.Errorf("the record says otherwise: %s", one.line)
-			}
-		},
-		denied: func(t *testing.T, as mode) {
-			end := c.command(t, session{as: as, policy: policy, stdin: strings.NewReader("")}, deniedHost).run(t)
-			if end.status != c.refused || !strings.Contains(end.stderr, "Permission denied") {
-				t.Errorf("the program ended with %d, want %d, and to show the denial", end.status, c.refused)
-			}
-			end.records.of("connect", deniedHost).decided("deny").one(t, "the denial")
-		},
-		stream: func(t *testing.T, as mode) {
-			stdin, feed := io.Pipe()
-			defer feed.Close()
-			r := c.command(t, session{as: as, policy: policy, stdin: stdin}, c.host).start(t)
-			for _, text := range []string{heldFirst, marker} {
-				if _, err := io.WriteString(feed, c.says(text)); err != nil {
-					t.Fatalf("have the server say something: %v", err)
-				}
-				r.stdout.await(t, 0, text)
-			}
-			feed.Close()
-			if end := r.wait(); end.status != 0 {
-				t.Errorf("the program ended with %d", end.status)
-			}
-		},
-	}
-}
-
-// psqlTrial is PostgreSQL's client with its server.
-func psqlTrial(t *testing.T) trial {
-	t.Helper()
-	return tcpClient{
-		name: "psql", host: "db.company.internal", port: 5432, address: startPostgres(t), refused: 2,
-		says: func(text string) string { return "select '" + text + "';\n" },
-		command: func(t *testing.T, s session, host string) session {
-			s.command = []string{program(t, "psql"), "-XAtq", "-h", host, "-p", "5432", "-U", "postgres", "-d", "postgres"}
-			return s
-		},
-	}.trial()
-}
-
-// sshTrial is OpenSSH's client with its server.
-func sshTrial(t *testing.T) trial {
-	t.Helper()
-	server := startSSH(t)
-	return tcpClient{
-		name: "ssh", host: "ssh.company.internal", port: 22, address: server.address, refused: 255,
-		says: func(text string) string { return "echo " + text + "\n" },
-		command: func(t *testing.T, s session, host string) session {
-			s.dir = s.as.dir(t)
-			s.command = []string{
-				program(t, "ssh"), "-F", "none", "-i", server.key(t, s), "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes",
-				"-o", "UserKnownHostsFile=" + server.known, "-o", "HostKeyAlias=server", shop.user.name + "@" + host, "sh",
-			}
-			return s
-		},
-	}.trial()
 }
 
 // nameTrial is a program that looks a name up. Every name has an address of

@@ -9,16 +9,16 @@ import (
 	"testing"
 )
 
-// sshServer is OpenSSH's server, run by the ordinary user, who can log in with
+// sshd is OpenSSH's server, run by the ordinary user, who can log in with
 // a key.
-type sshServer struct {
+type sshd struct {
 	address string
 	private string // text of the key
 	known   string // file with the server's key under the name "server"
 }
 
-// startSSH starts the server on a free port of loopback.
-func startSSH(t *testing.T) sshServer {
+// startSSHD starts the server on a free port of loopback.
+func startSSHD(t *testing.T) sshd {
 	t.Helper()
 	dir := asUser.dir(t)
 	if err := os.Chmod(dir, 0o755); err != nil {
@@ -26,8 +26,8 @@ func startSSH(t *testing.T) sshServer {
 	}
 	host, user, known := filepath.Join(dir, "host"), filepath.Join(dir, "user"), filepath.Join(dir, "known")
 	for _, file := range []string{host, user} {
-		make := commandIn(t, asUser, dir, []string{program(t, "ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", file})
-		if out, err := make.CombinedOutput(); err != nil {
+		generate := commandIn(t, asUser, dir, []string{program(t, "ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", file})
+		if out, err := generate.CombinedOutput(); err != nil {
 			t.Fatalf("make key: %v\n%s", err, out)
 		}
 	}
@@ -58,15 +58,15 @@ PermitUserEnvironment no
 		}
 	})
 	said.await(t, 0, "Server listening on")
-	return sshServer{address: net.JoinHostPort("127.0.0.1", port), private: fileText(user), known: known}
+	return sshd{address: net.JoinHostPort("127.0.0.1", port), private: fileText(user), known: known}
 }
 
-// key writes the key for the user of a session, and for nobody else: ssh
+// key writes the key for the user of a mode, and for nobody else: ssh
 // does not take a key that others can read.
-func (server sshServer) key(t *testing.T, s session) string {
+func (server sshd) key(t *testing.T, as mode, dir string) string {
 	t.Helper()
-	path := filepath.Join(s.dir, "key")
-	s.as.write(t, path, server.private)
+	path := filepath.Join(dir, "key")
+	as.write(t, path, server.private)
 	if err := os.Chmod(path, 0o600); err != nil {
 		t.Fatalf("keep key to its user: %v", err)
 	}

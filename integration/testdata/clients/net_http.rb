@@ -1,4 +1,4 @@
-# One request with net/http: client.rb METHOD URL
+# One request with net/http: net_http.rb METHOD URL
 require 'net/http'
 
 method, url = ARGV

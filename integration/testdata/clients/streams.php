@@ -1,5 +1,5 @@
 <?php
-// One request by PHP's streams: client.php METHOD URL
+// One request by PHP's streams: streams.php METHOD URL
 [, $method, $url] = $argv;
 $options = ['method' => $method, 'ignore_errors' => true];
 if ($method === 'POST') {

@@ -1,4 +1,4 @@
-# One request with LWP: client.pl METHOD URL
+# One request with LWP: lwp.pl METHOD URL
 use strict;
 use warnings;
 use HTTP::Request;
