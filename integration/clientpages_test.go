@@ -15,6 +15,9 @@ const (
 	// heldFirst is what a client must show before the origin says the rest,
 	// which is the marker.
 	heldFirst = "beginning"
+	// showWithin is how long a client may take to show it, its own start
+	// included.
+	showWithin = 30 * time.Second
 	// heldLongest is how long the origin waits for a test to let it go on.
 	heldLongest = time.Minute
 )

@@ -70,7 +70,7 @@ func (c tcpClient) testStream(t *testing.T, as mode) {
 		if _, err := io.WriteString(feed, c.says(text)); err != nil {
 			t.Fatalf("have the server say something: %v", err)
 		}
-		r.stdout.awaitWithin(t, heldLongest, 0, text)
+		r.stdout.awaitWithin(t, showWithin, 0, text)
 	}
 	feed.Close()
 	if end := r.wait(); end.status != 0 {

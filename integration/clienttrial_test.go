@@ -104,7 +104,7 @@ func (c client) testStream(t *testing.T, pages *clientPages, s session) {
 	c.page = held + "/" + name
 	s.command = c.command(t, "GET", c.address(allowedHost, c.page))
 	r := s.start(t)
-	r.stdout.awaitWithin(t, heldLongest, 0, heldFirst)
+	r.stdout.awaitWithin(t, showWithin, 0, heldFirst)
 	pages.release(name)
 	if end := r.wait(); end.status != 0 || !strings.Contains(end.stdout, marker) {
 		t.Errorf("the client did not get the rest of its page")
