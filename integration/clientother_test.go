@@ -43,7 +43,11 @@ func tldrTrial(t *testing.T) trial {
 			c.checkRecord(t, end.records.requests(tldrHost).decided("allow").one(t, "the request"), "pages")
 		},
 		denied: func(t *testing.T, as mode) {
+			before := len(outside.Requests(tldrHost))
 			end := session{as: as, policy: upstream, command: get}.run(t)
+			if len(outside.Requests(tldrHost)) > before {
+				t.Errorf("the origin saw the request")
+			}
 			// tldr takes any answer for an archive, and says that it is none.
 			line := "boundary: denied GET https://" + tldrHost + tldrPath + " (tldr, "
 			if end.status == 0 || !strings.Contains(end.stderr, line) {
