@@ -130,15 +130,20 @@ func (s *stream) bytes(replace *strings.Replacer) []byte {
 	return out.Bytes()
 }
 
-// downgrade returns an HTTP/2 stream as gateways write it in HTTP/1.1 that check
-// nothing: one for which the first of two pseudo-headers counts, and one for
-// which it is the last.
+// http2Request is what came on one stream.
+type http2Request struct {
+	fields []hpack.HeaderField
+	body   string
+}
+
+// downgrade returns the requests on an HTTP/2 connection as gateways write them
+// in HTTP/1.1 that check nothing: each as one for which the first of two
+// pseudo-headers counts, and as one for which it is the last.
 func downgrade(data []byte) []string {
 	framer := http2.NewFramer(nil, bytes.NewReader(data[len(http2Preface):]))
 	framer.AllowIllegalReads = true
 	decoder := hpack.NewDecoder(4096, nil)
-	var fields []hpack.HeaderField
-	var body string
+	streams := map[uint32]*http2Request{}
 	for {
 		frame, err := framer.ReadFrame()
 		if err != nil {
@@ -150,12 +155,21 @@ func downgrade(data []byte) []string {
 			if err != nil {
 				return nil
 			}
-			fields = append(fields, more...)
+			if streams[f.StreamID] == nil {
+				streams[f.StreamID] = &http2Request{}
+			}
+			streams[f.StreamID].fields = append(streams[f.StreamID].fields, more...)
 		case *http2.DataFrame:
-			body += string(f.Data())
+			if streams[f.StreamID] != nil {
+				streams[f.StreamID].body += string(f.Data())
+			}
 		}
 	}
-	return []string{inHTTP1(fields, body, true), inHTTP1(fields, body, false)}
+	var all []string
+	for _, one := range streams {
+		all = append(all, inHTTP1(one.fields, one.body, true), inHTTP1(one.fields, one.body, false))
+	}
+	return all
 }
 
 // inHTTP1 writes a request as it is told.

@@ -28,11 +28,16 @@ func packages() map[string]string {
 		"apt-get":    "apt",
 		"bash":       "bash",
 		"cat":        "coreutils",
+		"chromium":   "chromium",
+		"cmp":        "diffutils",
 		"curl":       "curl",
 		"dig":        "bind9-dnsutils",
 		"dpkg-deb":   "dpkg",
+		"env":        "coreutils",
 		"gcc":        "gcc",
 		"git":        "git",
+		"gnutls-cli": "gnutls-bin",
+		"h2load":     "nghttp2-client",
 		"initdb":     "postgresql",
 		"java":       "openjdk-17-jdk-headless",
 		"javac":      "openjdk-17-jdk-headless",
@@ -54,6 +59,7 @@ func packages() map[string]string {
 		"ssh":        "openssh-client",
 		"ssh-keygen": "openssh-client",
 		"sshd":       "openssh-server",
+		"strace":     "strace",
 		"stty":       "coreutils",
 		"su":         "util-linux",
 		"tldr":       "tealdeer",
@@ -115,7 +121,7 @@ func java(t testing.TB, args ...string) []string {
 // TestPackages shows that packages.txt installs everything that the tests
 // need and that is not on every Debian machine.
 func TestPackages(t *testing.T) {
-	essential := []string{"apt", "bash", "coreutils", "dash", "dpkg", "passwd", "util-linux"}
+	essential := []string{"apt", "bash", "coreutils", "dash", "diffutils", "dpkg", "passwd", "util-linux"}
 	text, err := os.ReadFile("packages.txt")
 	if err != nil {
 		t.Fatalf("read list of packages: %v", err)

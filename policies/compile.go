@@ -1,6 +1,9 @@
 package policies
 
-import "net/netip"
+import (
+	"net/netip"
+	"net/url"
+)
 
 // Policy is a set of rules that answers requests. The zero Policy denies
 // everything.
@@ -9,6 +12,7 @@ type Policy struct {
 	rules       []*rule
 	resolve     map[resolveKey]resolved
 	caFiles     []string
+	proxy       *url.URL // nil: not said
 	require     []string
 	public      []uint16
 }
@@ -22,6 +26,7 @@ func compile(c *checked) *Policy {
 		rules:   c.rules,
 		resolve: c.resolve,
 		caFiles: c.caFiles,
+		proxy:   c.proxy,
 		require: c.require,
 		public:  c.public,
 	}

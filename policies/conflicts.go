@@ -2,12 +2,12 @@ package policies
 
 import "strings"
 
-// conflicts warns of allows of TCP and UDP that denies of HTTP requests make
+// conflicts warns of allows of TLS, TCP and UDP that denies of HTTP requests make
 // partly void: what is within such a connection can't be seen, so where both
 // cover the same host and port the connection is refused.
 func (v *validator) conflicts() {
 	for _, allow := range v.out.rules {
-		if allow.deny || allow.protocols&(protoTCP|protoUDP) == 0 {
+		if allow.deny || allow.protocols&opaque == 0 {
 			continue
 		}
 		for _, deny := range v.out.rules {

@@ -27,7 +27,7 @@ func (p *Policy) Decide(r Request) Decision {
 			chosen = best
 		}
 	}
-	if q.protocol == protoTCP || q.protocol == protoUDP {
+	if q.protocol&opaque != 0 {
 		if deny := p.firstDeny(&q, matchesWithin); deny != nil {
 			return deny.decision(ReasonHTTPDeny)
 		}

@@ -482,6 +482,10 @@ allow "quic" {
   hosts    = ["git.example"]
   ports    = [443]
 }
+allow "pinned" {
+  protocol = "tls"
+  hosts    = ["*.pinned.example", "git.example"]
+}
 allow "open" {
   protocol = "tcp"
   hosts    = ["open.example"]
@@ -519,6 +523,13 @@ deny "no-http-here" {
 		{"tcp around a deny for a program", conn(TCP, "open.example", 8080).by("/usr/bin/curl"), "deny no-http-here (http-deny)"},
 		{"tcp by another program", conn(TCP, "open.example", 8080).by("/usr/bin/nc"), "allow open"},
 		{"tcp by an unknown program", conn(TCP, "open.example", 8080), "deny no-http-here (http-deny)"},
+		{"tls", conn(TLS, "a.pinned.example", 443), "allow pinned"},
+		{"tls to another port", conn(TLS, "a.pinned.example", 8443), "deny (default)"},
+		{"tls to a private address", conn(TLS, "a.pinned.example", 443).addr("10.0.0.1"), "deny pinned (private-address)"},
+		{"tls around a deny of http", conn(TLS, "git.example", 443), "deny git-admin (http-deny)"},
+		{"http where tls is allowed", get("a.pinned.example", "/"), "deny (default)"},
+		{"tcp where tls is allowed", conn(TCP, "a.pinned.example", 443), "deny (default)"},
+		{"tls where tcp is allowed", conn(TLS, "open.example", 443), "deny (default)"},
 		{"no port", conn(TCP, "open.example", 0), "deny (default)"},
 		{"unknown protocol", conn("sctp", "open.example", 9999), "deny (invalid-request)"},
 		{"no protocol", Request{Host: "open.example", Port: 9999}, "deny (invalid-request)"},

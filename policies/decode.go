@@ -42,6 +42,7 @@ type decoder struct {
 	rules   []rawRule
 	resolve []rawResolve
 	caFiles []item
+	proxies []item
 	require []item
 	public  []*rawList
 }
@@ -222,10 +223,15 @@ func (s *scope) rule(block *hcl.Block) rawRule {
 }
 
 func (s *scope) upstream(block *hcl.Block) {
-	content := s.d.content(block.Body, &hcl.BodySchema{Attributes: attributes("resolve", "ca_file", "proxy")}, "proxy")
+	content := s.d.content(block.Body, &hcl.BodySchema{Attributes: attributes("resolve", "ca_file", "proxy")})
 	if attr := content.Attributes["ca_file"]; attr != nil {
 		if file := s.scalar(attr, cty.String); !file.bad {
 			s.d.caFiles = append(s.d.caFiles, relativeTo(attr.Range.Filename, *file))
+		}
+	}
+	if attr := content.Attributes["proxy"]; attr != nil {
+		if proxy := s.scalar(attr, cty.String); !proxy.bad {
+			s.d.proxies = append(s.d.proxies, *proxy)
 		}
 	}
 	if attr := content.Attributes["resolve"]; attr != nil {

@@ -9,6 +9,8 @@ type Protocol string
 const (
 	// HTTP is HTTP and HTTPS, judged request by request.
 	HTTP Protocol = "http"
+	// TLS is a connection that stays encrypted, judged by server name and port.
+	TLS Protocol = "tls"
 	// TCP is a byte stream, judged by host and port when it is opened.
 	TCP Protocol = "tcp"
 	// UDP is a datagram, judged by host and port.

@@ -24,16 +24,16 @@ func (p *Policy) MayLookUp(name string) bool {
 	return !p.allow.byName(name, func(*rule) bool { return false })
 }
 
-// NamesProxied says whether some rule of protocol http names a host and port,
-// so that the proxy is to judge a connection there: it can explain a denial. A
-// deny that is about all ports names none.
+// NamesProxied says whether some rule of protocol http or tls names a host and
+// port, so that the proxy is to judge a connection there: it reads what is asked
+// for, and can explain a denial. A deny that is about all ports names none.
 func (p *Policy) NamesProxied(host string, port uint16) bool {
 	name, err := CanonicalHost(host)
 	if err != nil {
 		return false
 	}
 	literal, _ := netip.ParseAddr(name)
-	other := func(r *rule) bool { return !(r.onlyHTTP() && r.ports != nil && r.matchesPort(port)) }
+	other := func(r *rule) bool { return !(r.proxied() && r.ports != nil && r.matchesPort(port)) }
 	return !p.allow.byHost(name, literal, other) || !p.deny.byHost(name, literal, other)
 }
 

@@ -13,19 +13,25 @@ type protocols uint8
 
 const (
 	protoHTTP protocols = 1 << iota
+	protoTLS
 	protoTCP
 	protoUDP
 	protoUnix
 )
 
 // anyHostProtocol is what a deny is about that names no protocol.
-const anyHostProtocol = protoHTTP | protoTCP | protoUDP
+const anyHostProtocol = protoHTTP | opaque
+
+// opaque are the protocols within which HTTP requests can't be seen.
+const opaque = protoTLS | protoTCP | protoUDP
 
 // protocolSet returns the set of one protocol, or none for an unknown one.
 func protocolSet(p Protocol) protocols {
 	switch p {
 	case HTTP:
 		return protoHTTP
+	case TLS:
+		return protoTLS
 	case TCP:
 		return protoTCP
 	case UDP:
@@ -130,6 +136,9 @@ func (r *rule) namesAddr(addr netip.Addr) bool {
 
 // onlyHTTP says whether the rule is about HTTP requests and nothing else.
 func (r *rule) onlyHTTP() bool { return r.protocols == protoHTTP }
+
+// proxied says whether the rule is about what the proxy sees, and nothing else.
+func (r *rule) proxied() bool { return r.protocols == protoHTTP || r.protocols == protoTLS }
 
 // blanket says whether the rule denies every way to its hosts, whoever asks.
 func (r *rule) blanket() bool {

@@ -33,6 +33,7 @@ type specPart struct {
 //	[METHOD[,METHOD]…] [http://|https://]HOST[:PORT][/PATH]
 //	tcp HOST:PORT
 //	udp HOST:PORT
+//	tls HOST[:PORT]
 //	unix PATH
 //
 // Hosts and paths are patterns, as in `hosts` and `paths`. Without a path any

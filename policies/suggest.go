@@ -42,7 +42,7 @@ func (p *Policy) obstacle(q *query) *rule {
 	if deny := p.firstDeny(q, matchesWhole); deny != nil {
 		return deny
 	}
-	if q.protocol == protoTCP || q.protocol == protoUDP {
+	if q.protocol&opaque != 0 {
 		return p.firstDeny(q, matchesWithin)
 	}
 	return nil

@@ -2,6 +2,7 @@ package policies
 
 import (
 	"net/netip"
+	"net/url"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -83,6 +84,32 @@ func (v *validator) resolve(raw rawResolve) {
 	}
 	to.rng = raw.key.at
 	v.out.resolve[key] = to
+}
+
+// proxy checks upstream.proxy. Its value may hold a password, and so is in no
+// diagnostic.
+func (v *validator) proxy(raw item) {
+	u, err := url.Parse(raw.text)
+	if err == nil {
+		_, err = CanonicalHost(u.Hostname())
+	}
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "":
+		v.diags.errorAt(raw.at, "Invalid proxy", "A proxy is written as in \"http://proxy.example.com:3128\" or \"https://USER:PASSWORD@proxy.example.com\".")
+	case v.out.proxy != nil && v.out.proxy.String() != u.String():
+		v.diags.errorAt(raw.at, "Duplicate proxy", "Another proxy is named already, and there is one for all that goes outside.")
+	default:
+		v.out.proxy = u
+	}
+}
+
+// UpstreamProxy returns the proxy that `upstream.proxy` names; nil is none.
+func (p *Policy) UpstreamProxy() *url.URL {
+	if p.proxy == nil {
+		return nil
+	}
+	u := *p.proxy
+	return &u
 }
 
 // cutPort splits "host" or "host:port"; port is 0 where there is none.

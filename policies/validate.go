@@ -2,6 +2,7 @@ package policies
 
 import (
 	"fmt"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,6 +21,7 @@ type checked struct {
 	rules   []*rule
 	resolve map[resolveKey]resolved
 	caFiles []string
+	proxy   *url.URL
 	require []string
 	public  []uint16
 }
@@ -46,6 +48,9 @@ func validate(d *decoder) *checked {
 	}
 	for _, file := range d.caFiles {
 		v.caFile(file)
+	}
+	for _, proxy := range d.proxies {
+		v.proxy(proxy)
 	}
 	for _, guard := range d.require {
 		v.guard(guard, d.opts.Guards)
@@ -103,7 +108,7 @@ func (v *validator) rule(raw rawRule) *rule {
 
 // protocol returns what a rule is about, or nothing where that is not known.
 func (v *validator) protocol(raw rawRule) protocols {
-	known := []string{string(HTTP), string(TCP), string(UDP), string(Unix)}
+	known := []string{string(HTTP), string(TCP), string(UDP), string(TLS), string(Unix)}
 	switch {
 	case raw.protocol == nil && raw.deny && raw.methods == nil && raw.paths == nil:
 		return anyHostProtocol
@@ -120,8 +125,8 @@ func (v *validator) protocol(raw rawRule) protocols {
 	switch strings.ToLower(p.text) {
 	case "https", "websocket", "ws", "wss":
 		hint = " Did you mean \"http\"? It covers HTTPS and WebSockets too."
-	case "tls":
-		hint = " The protocol \"tls\" is not supported by this version of boundary."
+	case "ssl":
+		hint = " Did you mean \"tls\"?"
 	}
 	v.diags.errorAt(p.at, "Invalid protocol", "A protocol is one of %s; found %s.%s", oneOf(known), p.found(), hint)
 	return 0
@@ -148,11 +153,11 @@ func (v *validator) applicable(raw rawRule, set protocols) {
 			only(name, i.at, allowed, protocols)
 		}
 	}
-	list("hosts", raw.hosts, anyHostProtocol, `"http", "tcp" or "udp"`)
-	list("ports", raw.ports, anyHostProtocol, `"http", "tcp" or "udp"`)
+	list("hosts", raw.hosts, anyHostProtocol, `"http", "tls", "tcp" or "udp"`)
+	list("ports", raw.ports, anyHostProtocol, `"http", "tls", "tcp" or "udp"`)
 	list("methods", raw.methods, protoHTTP, `"http"`)
 	list("paths", raw.paths, protoHTTP|protoUnix, `"http" or "unix"`)
-	scalar("private", raw.private, anyHostProtocol, `"http", "tcp" or "udp"`)
+	scalar("private", raw.private, anyHostProtocol, `"http", "tls", "tcp" or "udp"`)
 	scalar("max_request_bytes", raw.maxBytes, protoHTTP, `"http"`)
 }
 
@@ -189,6 +194,8 @@ func (v *validator) ports(raw rawRule, set protocols) []portRange {
 		return nil
 	case set == protoHTTP:
 		return []portRange{{80, 80}, {443, 443}}
+	case set == protoTLS:
+		return []portRange{{443, 443}}
 	}
 	v.diags.errorAt(raw.at, "Missing ports", "An allow of TCP or UDP says which ports, as in ports = [5432] or ports = [\"8000-8999\"].")
 	return nil

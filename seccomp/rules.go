@@ -15,6 +15,7 @@ func (b *builder) notifyRules(o Options) {
 	for _, call := range []string{
 		"connect", "bind", "listen", "getsockname", "getpeername",
 		"sendmsg", "sendmmsg", "recvmsg", "recvmmsg",
+		"execve", "execveat", // not judged: the new program's environment is completed
 	} {
 		b.notify(call)
 	}
@@ -96,14 +97,14 @@ func (b *builder) inetSocketRules(domain libseccomp.ScmpCondition) {
 
 // Socket options and ioctls that an AF_UNIX socket answers otherwise than a
 // UDP socket does, so that a surrogate would give itself away, or that would
-// hand out something of the supervisor's (SO_PEERPIDFD). From <asm/socket.h>
-// and <linux/sockios.h>; named there are SO_REUSEPORT 15, SO_PASSCRED 16,
-// SO_PEERCRED 17, SO_PASSSEC 34, SO_PROTOCOL 38, SO_DOMAIN 39,
+// hand out something of the supervisor's (SO_PEERPIDFD, SO_PEERNAME). From
+// <asm/socket.h> and <linux/sockios.h>; named there are SO_REUSEPORT 15,
+// SO_PASSCRED 16, SO_PEERCRED 17, SO_PEERNAME 28, SO_PASSSEC 34, SO_PROTOCOL 38, SO_DOMAIN 39,
 // SO_INCOMING_CPU 49, SO_PEERGROUPS 59, SO_ZEROCOPY 60, SO_PASSPIDFD 76,
 // SO_PEERPIDFD 77, SO_PASSRIGHTS 83.
 var (
 	setSocketOptions = []uint32{15, 16, 34, 49, 60, 76, 83}
-	getSocketOptions = []uint32{15, 16, 17, 34, 38, 39, 59, 76, 77, 83}
+	getSocketOptions = []uint32{15, 16, 17, 28, 34, 38, 39, 59, 76, 77, 83}
 	interfaceIoctls  = []uint32{unix.SIOCGIFADDR, unix.SIOCGIFDSTADDR, unix.SIOCGIFBRDADDR, unix.SIOCGIFNETMASK}
 )
 

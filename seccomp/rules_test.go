@@ -43,14 +43,15 @@ func refTrapped(d Data, o Options) bool {
 	case unix.SYS_SOCKETPAIR:
 		return o.TrapStreams && d.Args[0] == unix.AF_UNIX
 	case unix.SYS_CONNECT, unix.SYS_BIND, unix.SYS_LISTEN, unix.SYS_GETSOCKNAME, unix.SYS_GETPEERNAME,
-		unix.SYS_SENDMSG, unix.SYS_SENDMMSG, unix.SYS_RECVMSG, unix.SYS_RECVMMSG:
+		unix.SYS_SENDMSG, unix.SYS_SENDMMSG, unix.SYS_RECVMSG, unix.SYS_RECVMMSG,
+		unix.SYS_EXECVE, unix.SYS_EXECVEAT:
 		return true
 	case unix.SYS_SENDTO, unix.SYS_RECVFROM:
 		return d.Args[4] != 0
 	case unix.SYS_SETSOCKOPT:
 		return ip || level == 1 && slices.Contains([]int32{15, 16, 34, 49, 60, 76, 83}, option)
 	case unix.SYS_GETSOCKOPT:
-		return ip || level == 1 && slices.Contains([]int32{15, 16, 17, 34, 38, 39, 59, 76, 77, 83}, option)
+		return ip || level == 1 && slices.Contains([]int32{15, 16, 17, 28, 34, 38, 39, 59, 76, 77, 83}, option)
 	case unix.SYS_IOCTL:
 		return slices.Contains([]int32{0x8915, 0x8917, 0x8919, 0x891b}, level)
 	}
@@ -196,8 +197,8 @@ var calls = []int32{
 
 // words are the values at which some comparison turns, and their neighbours.
 var words = []uint64{
-	0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 15, 16, 17, 19, 20, 25, 27, 30, 31, 34, 35, 38, 39, 41, 42, 46, 49, 57, 58, 59, 60, 62, 76, 77, 83, 132, 255, 262,
-	0x800, 0x80000, 0x80001, 0x80002, 0x4206, 0x5412, 0x541c, 0x400454ca, 0x400454d9, 0x8915, 0x8917, 0x8919, 0x891b, 0x8927, 0x20000000, 0x20004000, 0xdfffffff, 0xffffffff,
+	0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 15, 16, 17, 19, 20, 25, 27, 28, 29, 30, 31, 34, 35, 38, 39, 41, 42, 46, 49, 57, 58, 59, 60, 62, 76, 77, 83, 132, 255, 262,
+	0x800, 0x4206, 0x5412, 0x541c, 0x8915, 0x8917, 0x8919, 0x891b, 0x8927, 0x80000, 0x80001, 0x80002, 0x20000000, 0x20004000, 0x400454ca, 0x400454d9, 0xdfffffff, 0xffffffff,
 }
 
 // TestFiltersByTable tries every pair of turning points in the first three

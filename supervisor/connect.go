@@ -47,6 +47,11 @@ func (c *call) connect() reply {
 		}
 	}
 	if err != nil {
+		if ino, inoErr := inodeOf(c.tid(), c.int(0)); inoErr == nil {
+			if r, ok := c.connectAgain(ino); ok {
+				return r
+			}
+		}
 		return c.notFound(err)
 	}
 	defer k.close()
@@ -171,10 +176,17 @@ func (c *call) routeTCP(k *socket, dialled netip.AddrPort) reply {
 	if verdict.Allowed {
 		return c.connectPeer(k, d, q)
 	}
-	if d.port() == portHTTP || d.port() == portHTTPS || s.policy.NamesProxied(d.host, d.port()) {
-		return c.connectFlow(k, &flow{dialled: dialled, name: d.name, proc: c.process()})
+	toProxy := s.agentProxies.dialled(d)
+	if toProxy || s.isProxied(d.host, d.port()) {
+		return c.connectFlow(k, &flow{dialled: dialled, name: d.name, proc: c.process(), toProxy: toProxy})
 	}
 	return c.denyConnect(d, verdict)
+}
+
+// isProxied says whether a connection is read by the proxy, which judges what it
+// is for and can explain a denial.
+func (s *Session) isProxied(host string, port uint16) bool {
+	return port == portHTTP || port == portHTTPS || s.policy.NamesProxied(host, port)
 }
 
 // denyConnect records a denial, and answers at once rather than by a timeout.

@@ -33,6 +33,14 @@ func (w *patience) connect(do func() error) error {
 	first := unix.Errno(0)
 	for {
 		err := do()
+		if err == unix.EINTR {
+			// A signal of the supervisor's own (Go sends some). Called again, it
+			// goes on with what is under way.
+			if err := w.check(); err != nil {
+				return err
+			}
+			continue
+		}
 		errno, ok := err.(unix.Errno)
 		if !ok || errno != unix.EINPROGRESS && errno != unix.EALREADY && errno != unix.EAGAIN {
 			return err

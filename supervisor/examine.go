@@ -15,6 +15,8 @@ type Report struct {
 	User        string  `json:"user"`
 	LandlockABI int     `json:"landlock_abi"`
 	Guards      []Guard `json:"guards"`
+	// Trust says what programs trust the session's certificates.
+	Trust []Trust `json:"trust"`
 	// Holds says whether an agent can be run; Why not, where it can't.
 	Holds bool   `json:"holds"`
 	Why   string `json:"why,omitempty"`
@@ -31,7 +33,9 @@ func Examine() Report {
 	}
 	defer l.Abandon()
 	m := probe(l)
+	traced := probeTrace(l.pid)
 	err = rehearse(l, &m)
+	r.Trust = m.trust(traced)
 	r.LandlockABI, r.Guards = m.landlock.ABI, m.guards()
 	if err != nil {
 		r.Why = explainLaunch(err).Error()

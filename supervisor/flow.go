@@ -23,6 +23,7 @@ type flow struct {
 	dialled netip.AddrPort
 	name    string // host for which dialled stands, or ""
 	proc    *process
+	toProxy bool // the agent takes it for a proxy
 	dns     bool // for the resolver, not the proxy
 	made    time.Time
 

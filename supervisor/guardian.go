@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"boundary/tlsproxy"
 )
 
 // guardian is the launcher once the agent runs: the parent of the agent's
@@ -17,21 +19,30 @@ import (
 // of the agent's that outlived it would have no network, and nobody would
 // record it.
 type guardian struct {
-	stage *os.File
-	trust string // the folder of the session's certificates; empty where there is none
+	stage     *os.File
+	trust     string              // the folder of the session's certificates; empty where there is none
+	installed *tlsproxy.Installed // nil: nothing is in the system's store
 }
 
 // newGuardian makes the process take no notice of signals that are meant for
 // the agent: the terminal sends them to the whole process group. Those that
 // the caller had ignored stay so, for the agent too (nohup).
-func newGuardian(stage *os.File, trust string) *guardian {
+func newGuardian(stage *os.File, p *plan) *guardian {
 	discard := make(chan os.Signal, 1)
 	for _, sig := range agentSignals() {
 		if !signal.Ignored(sig) {
 			signal.Notify(discard, sig)
 		}
 	}
-	return &guardian{stage: stage, trust: trust}
+	return &guardian{stage: stage, trust: string(p.Trust), installed: p.Installed}
+}
+
+// uninstall takes the session's authority out of the system's store, for a
+// supervisor that was killed; one that lives does so too.
+func (g *guardian) uninstall() {
+	if g.installed != nil {
+		_ = g.installed.Remove() // as another user than root; the next session sweeps
+	}
 }
 
 func (g *guardian) tell(m message) {
@@ -56,6 +67,7 @@ func (g *guardian) watch(pid int) {
 		_, _ = readMessage(g.stage)
 		killDescendants(unix.SIGKILL, supervisorGone)
 		g.removeTrust()
+		g.uninstall()
 		os.Exit(1)
 	}()
 	for {

@@ -48,13 +48,29 @@ func (j judge) verdict(q policies.Request, d policies.Decision) tlsproxy.Verdict
 	return v
 }
 
+// Connect decides on a connection within which nothing is read. A CONNECT goes
+// the way that a connect to its target would.
+func (j judge) Connect(_ context.Context, req *tlsproxy.Request, status int) (tlsproxy.Way, tlsproxy.Verdict, error) {
+	q := question(req)
+	d := j.s.policy.Decide(q)
+	if q.Protocol == policies.TCP && (req.Port == portDNS || req.Port == portDNSOverTLS) {
+		d = policies.Decision{Reason: "dns-by-tunnel"}
+	}
+	r := requestRecord(req, d)
+	switch {
+	case d.Allowed:
+		r.Decision = audit.Allow
+		return tlsproxy.WayRelay, j.verdict(q, d), j.s.record(r)
+	case q.Protocol == policies.TLS || d.Reason != "dns-by-tunnel" && j.s.isProxied(req.Host, req.Port):
+		return tlsproxy.WayRead, tlsproxy.Verdict{}, nil
+	}
+	r.Status = status
+	return tlsproxy.WayDeny, j.verdict(q, d), j.s.record(r)
+}
+
 func (j judge) Refused(_ context.Context, req *tlsproxy.Request, v tlsproxy.Verdict, status int) error {
 	r := requestRecord(req, policies.Decision{Rule: v.Rule, RuleAt: v.RuleAt, Reason: v.Reason})
 	r.Status = status
-	if req.Scheme == "" {
-		// The bytes were neither TLS nor HTTP: a connection, not a request.
-		r.Event, r.Protocol = audit.Connect, "tcp"
-	}
 	return j.s.record(r)
 }
 
@@ -90,7 +106,12 @@ func question(req *tlsproxy.Request) policies.Request {
 		Protocol: policies.HTTP, Host: req.Host, Port: req.Port, Method: req.Method, Overrides: req.Overrides,
 		Path: req.Path, Process: processOf(req).policy,
 	}
-	if req.WebSocket {
+	switch {
+	case req.Scheme == "tls":
+		q.Protocol = policies.TLS
+	case req.Scheme == "tcp":
+		q.Protocol = policies.TCP
+	case req.WebSocket:
 		q.Method = policies.WebSocket
 	}
 	return q
@@ -105,6 +126,12 @@ func requestRecord(req *tlsproxy.Request, d policies.Decision) *audit.Record {
 	}
 	if req.WebSocket {
 		r.Method = policies.WebSocket
+	}
+	switch req.Scheme {
+	case "": // the bytes were neither TLS nor HTTP
+		r.Event, r.Protocol = audit.Connect, "tcp"
+	case "tcp", "tls":
+		r.Event = audit.Connect
 	}
 	if r.Host == "" {
 		r.Host = strings.TrimSuffix(req.Flow.Name, ".")

@@ -40,7 +40,10 @@ func LaunchMain() {
 		p.report(stage, "become undumpable", err)
 		return
 	}
-	g := newGuardian(stage, string(p.Trust))
+	if p.Installed != nil {
+		p.Installed.Hold()
+	}
+	g := newGuardian(stage, p)
 	defer g.removeTrust()
 	started := make(chan started)
 	go p.launch(stage, started)
@@ -50,6 +53,7 @@ func LaunchMain() {
 		return
 	}
 	g.watch(s.pid)
+	g.uninstall()
 }
 
 // started is what came of a launch.
@@ -86,6 +90,9 @@ func (p *plan) start(stage *os.File) (pid int, step string, err error) {
 	var on uint32
 	if p.CloseFiles && closeKernelFiles() == nil {
 		on |= listenerFilesClosed // else the supervisor says that it is not
+		if p.Cover != nil && coverStores(p.Cover) == nil {
+			on |= listenerCovered
+		}
 	}
 	listeners := make(chan listenerFD)
 	granted := make(chan error)

@@ -59,6 +59,9 @@ type call struct {
 
 	apart bool // from the lead: it is under way on its own
 	group int  // whose share and turn it has; meaningful if apart
+	// answered is closed when the caller runs on, for whom waits for that;
+	// usually nil.
+	answered chan struct{}
 }
 
 func (c *call) arg(n int) uint64 { return c.n.Data.Args[n] }
@@ -156,6 +159,9 @@ func (s *Session) answer(c *call, r reply) {
 	if err != nil && !errors.Is(err, seccomp.ErrTargetGone) {
 		s.log.WithError(err).Error("answer lost")
 	}
+	if c.answered != nil {
+		close(c.answered)
+	}
 }
 
 // dispatch answers by system call. The filter traps no call that is not here;
@@ -202,6 +208,9 @@ func newHandlers() map[int32]handler {
 		unix.SYS_SETSOCKOPT:  {"setsockopt", (*call).setsockopt},
 		unix.SYS_GETSOCKOPT:  {"getsockopt", (*call).getsockopt},
 		unix.SYS_IOCTL:       {"ioctl", (*call).ioctl},
+
+		unix.SYS_EXECVE:   {"execve", (*call).execve},
+		unix.SYS_EXECVEAT: {"execveat", (*call).execveat},
 
 		unix.SYS_PRLIMIT64:          {"prlimit64", (*call).aimedFirst},
 		unix.SYS_SCHED_SETAFFINITY:  {"sched_setaffinity", (*call).aimedFirst},

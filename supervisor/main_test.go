@@ -83,6 +83,7 @@ func testSession(tb testing.TB, policy string) *Session {
 		poller: newPoller(), turns: newTurns(turnsEach), threads: newTurns(1), apart: newShares(maxApart), descriptors: newShares(descriptorsToDeal()),
 		procs: newProcesses(), finder: newGetfdFinder(),
 	}
+	s.upstreamProxy = upstreamProxy(s.policy)
 	s.resolver = newResolver(s)
 	return s
 }

@@ -146,7 +146,7 @@ func (r *resolver) respond(ctx context.Context, m *dns.Msg, q dns.Question, proc
 // a name that a rule could allow does it matter whether it exists outside.
 func (r *resolver) respondAddress(ctx context.Context, m *dns.Msg, q dns.Question, name string, known bool) {
 	switch {
-	case r.s.policy.ResolvesName(name):
+	case r.s.policy.ResolvesName(name), r.s.agentProxies.named(name), known && r.s.throughProxy(name):
 	case known:
 		if _, err := r.outside(ctx, name); err != nil {
 			var notFound *net.DNSError

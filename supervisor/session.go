@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -34,6 +35,10 @@ type Config struct {
 	Command []string // its argv, with argv[0]
 	Env     []string // the agent's environment before the trust variables
 
+	// InstallCA puts the session authority into the system's store, which
+	// takes root, until the session ends.
+	InstallCA bool
+
 	Version  string
 	Policies []string // names of what the policy was made of
 }
@@ -51,14 +56,18 @@ type Session struct {
 	mounts string        // the mount namespace of the session, by its link in /proc
 	began  unix.Timespec // by fileClock; set before the agent runs
 
-	handlers   map[int32]handler // not written to after start-up
-	listener   *seccomp.Listener
-	finder     finder
-	procs      *processes
-	flows      *flows
-	names      *names
-	resolver   *resolver
-	proxy      *tlsproxy.Proxy
+	handlers map[int32]handler // not written to after start-up
+	listener *seccomp.Listener
+	finder   finder
+	procs    *processes
+	flows    *flows
+	names    *names
+	resolver *resolver
+	proxy    *tlsproxy.Proxy
+
+	upstreamProxy func(*url.URL) (*url.URL, error)
+	agentProxies  agentProxies // not written to after start-up
+
 	peers      *peers[sockaddr]
 	connectors *peers[unix.Ucred] // who connected a unix socket to one of the session's
 	repeats    *repeats
@@ -66,6 +75,8 @@ type Session struct {
 	surrogates *surrogates
 	sources    *sources
 	unixNames  *unixNames
+	trust      *trustKeeper
+	installed  *tlsproxy.Installed // nil: nothing is in the system's store
 	poller     *poller
 
 	caution      caution
@@ -105,6 +116,8 @@ func Run(l *Launcher, cfg Config) (int, error) {
 		return 0, err
 	}
 	unix.Umask(0) // for bindMasked; files of our own are made with a mode of their own
+	s.upstreamProxy = upstreamProxy(cfg.Policy)
+	s.agentProxies = findAgentProxies(cfg.Env)
 	s.resolver = newResolver(s)
 	dir, err := trustDir(cfg.Audit.Session())
 	if err != nil {
@@ -112,6 +125,7 @@ func Run(l *Launcher, cfg Config) (int, error) {
 		return 0, err
 	}
 	defer os.RemoveAll(dir) // for a launcher that was killed
+	defer s.uninstall()
 	signals := catchSignals()
 	if err := s.start(l, cfg, dir); err != nil {
 		l.Abandon()
@@ -150,7 +164,7 @@ func (s *Session) start(l *Launcher, cfg Config, dir string) error {
 	} else {
 		s.finder = newHeldFinder(s.procs.within, s.descriptors)
 	}
-	env, err := s.openProxy(cfg, dir)
+	env, covering, err := s.openProxy(cfg, dir, m.filesOpen)
 	if err != nil {
 		return err
 	}
@@ -161,13 +175,16 @@ func (s *Session) start(l *Launcher, cfg Config, dir string) error {
 	p := &plan{
 		Path: rawString(cfg.Path), Argv: convert[rawString](cfg.Command), Env: convert[rawString](env),
 		Programs: programs, Landlock: m.landlock, DropCaps: s.root, CloseFiles: m.filesOpen,
-		Trust: rawString(dir),
+		Trust: rawString(dir), Cover: covering, Installed: s.installed,
 	}
 	fd, on, err := l.prepare(p)
 	if err != nil {
 		return explainLaunch(err)
 	}
 	m.launched(on)
+	if covering != nil && on&(listenerFilesClosed|listenerCovered) == listenerFilesClosed {
+		s.log.Warn("the system's certificates could not be covered: programs that read no variable don't trust the session")
+	}
 	guards = m.guards()
 	if err := s.demand(guards); err != nil {
 		unix.Close(fd)
@@ -258,41 +275,33 @@ func explainLaunch(err error) error {
 	return err
 }
 
-// openProxy makes what the agent's connections lead to, and returns the
-// agent's environment.
-func (s *Session) openProxy(cfg Config, dir string) ([]string, error) {
+// openProxy makes what the agent's connections lead to, and what makes the
+// agent trust it: its environment, and with cover what is to lie over the
+// system's own certificates.
+func (s *Session) openProxy(cfg Config, dir string, cover bool) (env []string, covering *tlsproxy.Covering, err error) {
 	authority, err := tlsproxy.NewAuthority(cfg.Audit.Session())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	trust, err := tlsproxy.WriteTrust(dir, authority, cfg.Env)
-	if err != nil {
-		return nil, err
-	}
-	for _, w := range trust.Warnings {
-		s.log.WithField("cause", w).Warn("trust not complete")
-	}
-	if s.root && !seccomp.MayTraceAll() {
-		if err := keepAptRoot(trust.Env); err != nil {
-			return nil, err
-		}
+	if env, covering, err = s.makeTrust(cfg, dir, authority, cover); err != nil {
+		return nil, nil, err
 	}
 	var roots []byte
 	for _, path := range s.policy.CAFiles() {
 		pem, err := os.ReadFile(path)
 		if err != nil {
-			return nil, fmt.Errorf("read upstream ca_file: %w", err)
+			return nil, nil, fmt.Errorf("read upstream ca_file: %w", err)
 		}
 		roots = append(append(roots, pem...), '\n')
 	}
-	s.proxy, err = tlsproxy.New(tlsproxy.Config{Authority: authority, Judge: judge{s}, ExtraRoots: roots})
+	s.proxy, err = tlsproxy.New(tlsproxy.Config{Authority: authority, Judge: judge{s}, ExtraRoots: roots, UpstreamProxy: s.upstreamProxy})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if s.flows, err = listenFlows(s.accept); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return mergeEnv(cfg.Env, trust.Env), nil
+	return env, covering, nil
 }
 
 // accept takes an announced connection to where it belongs.
@@ -301,7 +310,7 @@ func (s *Session) accept(fl *flow, conn net.Conn) {
 		s.resolver.serveTCP(conn, fl.proc)
 		return
 	}
-	s.proxy.Serve(conn, tlsproxy.Flow{Dialled: fl.dialled, Name: fl.name, Process: fl.proc})
+	s.proxy.Serve(conn, tlsproxy.Flow{Dialled: fl.dialled, Name: fl.name, Proxy: fl.toProxy, End: agentEndOf(conn), Process: fl.proc})
 }
 
 // mergeEnv replaces variables of the same name.

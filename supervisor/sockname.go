@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"encoding/binary"
 	"net/netip"
 
 	"golang.org/x/sys/unix"
@@ -10,24 +11,55 @@ import (
 // that the agent dialled. On anything else it is continued: it reads nothing
 // that could be swapped, and writes to the agent's own memory only.
 func (c *call) getpeername() reply {
+	name, r := c.shownPeer()
+	if name == nil {
+		return r
+	}
+	return c.answerName(name)
+}
+
+// shownPeer is what is said of a socket's peer, or the answer where that is
+// nothing of ours.
+func (c *call) shownPeer() (sockaddr, reply) {
 	ino, err := inodeOf(c.tid(), c.int(0))
 	if err != nil {
-		return proceed
+		return nil, proceed
 	}
 	if sur := c.s.surrogates.byInode(ino); sur != nil {
 		sur.mu.Lock()
 		peer := sur.peer
 		sur.mu.Unlock()
 		if !peer.IsValid() {
-			return fail(unix.ENOTCONN)
+			return nil, fail(unix.ENOTCONN)
 		}
-		return c.answerName(inetSockaddr(sur.family, peer))
+		return inetSockaddr(sur.family, peer), reply{}
 	}
 	shown, ok := c.s.peers.of(ino)
 	if !ok || !c.peerIsOurs() {
-		return proceed
+		return nil, proceed
 	}
-	return c.answerName(shown)
+	return shown, reply{}
+}
+
+// peerName is getsockopt(2) of SO_PEERNAME, which has a getpeername(2) of its
+// own: the room must not be more than the name is long (net/core/sock.c).
+func (c *call) peerName() reply {
+	name, r := c.shownPeer()
+	if name == nil {
+		return r
+	}
+	var raw [4]byte
+	if err := c.read(c.arg(4), raw[:]); err != nil {
+		return failWith(err)
+	}
+	room := int32(binary.NativeEndian.Uint32(raw[:]))
+	if room < 0 || int(room) > len(name) {
+		return fail(unix.EINVAL)
+	}
+	if err := c.write(c.arg(3), name[:room]); err != nil {
+		return failWith(err)
+	}
+	return value(0)
 }
 
 // peerIsOurs says whether the socket is connected at all: the kernel knows.

@@ -49,10 +49,16 @@ func (c *call) setsockopt() reply {
 	return value(0)
 }
 
+// soPeerName is SO_PEERNAME, <asm-generic/socket.h>.
+const soPeerName = 28
+
 // getsockopt answers for surrogates, and who connected to a unix socket of the
 // session's; the rest is continued, as setsockopt is.
 func (c *call) getsockopt() reply {
 	opt := sockopt{c.int(1), c.int(2)}
+	if opt == (sockopt{unix.SOL_SOCKET, soPeerName}) {
+		return c.peerName()
+	}
 	sur := c.surrogateFor(c.int(0))
 	if sur == nil && opt == (sockopt{unix.SOL_SOCKET, unix.SO_PEERCRED}) {
 		return c.peerCredentials()

@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"boundary/seccomp"
+	"boundary/tlsproxy"
 )
 
 // Stage is the first argument by which the program knows that it is the
@@ -31,6 +32,12 @@ type plan struct {
 	// Trust is the folder of the session's certificates: the launcher removes
 	// it, as the supervisor may be killed before it can.
 	Trust rawString
+	// Cover is done where CloseFiles has made a mount namespace; nil asks for
+	// nothing.
+	Cover *tlsproxy.Covering
+	// Installed is what is to be taken out of the system's store after the
+	// session; nil where nothing was put there.
+	Installed *tlsproxy.Installed
 }
 
 // rawString is a string of any bytes but NUL, as execve(2) takes it. JSON alone
@@ -76,6 +83,7 @@ const (
 const (
 	listenerKillable    = 1 << iota // WAIT_KILLABLE_RECV is on
 	listenerFilesClosed             // closeKernelFiles has worked
+	listenerCovered                 // the system's certificates are covered
 )
 
 type message struct {

@@ -22,7 +22,6 @@ const (
 	unixDiagVFS       = 1 // struct unix_diag_vfs: inode, device
 	unixDiagPeer      = 2 // the other socket's inode
 	attributeHeader   = 4 // struct nlattr: length, type
-	tcpEstablished    = 1
 	tcpClose          = 7
 )
 

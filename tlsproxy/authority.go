@@ -166,10 +166,19 @@ func newSerial() (*big.Int, error) {
 
 // keyID derives a key identifier from a public key, by method 1 of RFC 7093 §2.
 func keyID(key crypto.PublicKey) ([]byte, error) {
+	spki, err := marshalPublic(key)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(spki)
+	return sum[:20], nil
+}
+
+// marshalPublic returns a public key as SubjectPublicKeyInfo in DER.
+func marshalPublic(key crypto.PublicKey) ([]byte, error) {
 	spki, err := x509.MarshalPKIXPublicKey(key)
 	if err != nil {
 		return nil, fmt.Errorf("marshal public key: %w", err)
 	}
-	sum := sha256.Sum256(spki)
-	return sum[:20], nil
+	return spki, nil
 }

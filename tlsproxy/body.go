@@ -15,6 +15,7 @@ type meteredBody struct {
 	limit int64 // bytes; negative is none
 	total int64
 	eof   atomic.Bool
+	left  atomic.Bool // nothing more of it is wanted
 }
 
 // limitBody replaces the body of r by one that holds to the verdict's limit. A
@@ -29,7 +30,7 @@ func limitBody(r *http.Request, ex *exchange) error {
 		return errBodyTooLarge
 	}
 	body := &meteredBody{ReadCloser: r.Body, ex: ex, limit: limit}
-	r.Body = body
+	r.Body, ex.body = body, body
 	if limit != 0 {
 		return nil
 	}
@@ -55,7 +56,7 @@ func (b *meteredBody) Read(p []byte) (int, error) {
 	if errors.Is(err, io.EOF) {
 		b.eof.Store(true)
 	}
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, http.ErrBodyReadAfterClose) {
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, http.ErrBodyReadAfterClose) && !b.left.Load() {
 		b.ex.bodyFailed(err)
 	}
 	return n, err
@@ -63,3 +64,28 @@ func (b *meteredBody) Read(p []byte) (int, error) {
 
 // ended tells whether the body was read to its end.
 func (b *meteredBody) ended() bool { return b.eof.Load() }
+
+// answerBody is the body of an upstream's answer to a request that has a body
+// too. The answer may end first: gRPC ends a call so when it fails. Closing it
+// waits in HTTP/2 for the sending of the request's body, which waits for the
+// agent, which waits for the end of the answer.
+type answerBody struct {
+	io.ReadCloser
+	ex *exchange
+}
+
+// Close implements [io.Closer].
+func (b *answerBody) Close() error {
+	switch {
+	case b.ex.body.ended():
+	case b.ex.in.ProtoMajor > 1:
+		// The wait for the agent ends here.
+		b.ex.body.left.Store(true)
+		_ = b.ex.in.Body.Close()
+	default:
+		// In HTTP/1 the connection may yet be of use: see drain.
+		go func() { _ = b.ReadCloser.Close() }()
+		return nil
+	}
+	return b.ReadCloser.Close()
+}

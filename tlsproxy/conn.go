@@ -18,6 +18,13 @@ type agentConn struct {
 	// secure tells that TLS was agreed, for the canonical name server.
 	secure bool
 	server string
+	// tunnelled tells that the connection is within another, by CONNECT.
+	tunnelled bool
+	// keeps tells that kept gathers what is read, and that nothing is written:
+	// it may yet turn out that the connection is to be relayed, as relay says.
+	keeps bool
+	kept  []byte
+	relay *Request
 	// head holds the sniffed bytes that are not yet read again. Only the
 	// reading goroutine touches it.
 	head []byte
@@ -29,13 +36,31 @@ type agentConn struct {
 // Read implements [net.Conn].
 func (c *agentConn) Read(p []byte) (int, error) {
 	if len(c.head) == 0 {
-		return c.Conn.Read(p)
+		n, err := c.Conn.Read(p)
+		c.keep(p[:n])
+		return n, err
 	}
 	n := copy(p, c.head)
 	if c.head = c.head[n:]; len(c.head) == 0 {
 		c.head = nil
 	}
+	c.keep(p[:n])
 	return n, nil
+}
+
+// keep keeps what was read, while it may have to be sent on.
+func (c *agentConn) keep(p []byte) {
+	if c.keeps {
+		c.kept = append(c.kept, p...)
+	}
+}
+
+// Write implements [net.Conn].
+func (c *agentConn) Write(p []byte) (int, error) {
+	if c.relay != nil {
+		return len(p), nil // the alert of a handshake that is not ours
+	}
+	return c.Conn.Write(p)
 }
 
 // Close implements [net.Conn].

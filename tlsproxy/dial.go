@@ -3,11 +3,9 @@ package tlsproxy
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"net/http/httptrace"
 	"net/netip"
 	"syscall"
@@ -22,51 +20,7 @@ const (
 	dialStagger = 250 * time.Millisecond
 	// maxDials bounds the addresses of one host that are tried.
 	maxDials = 16
-	// continueTimeout is how long a body waits for an upstream's 100 Continue.
-	continueTimeout = time.Second
-	// upstreamBufferBytes is how much of a response is read at once: fewer
-	// system calls for large downloads.
-	upstreamBufferBytes = 16 << 10
 )
-
-// newTransport makes the pool of upstream connections. Connections are shared
-// between requests to one scheme, host and port; gotConn checks each use.
-func (p *Proxy) newTransport() (*http.Transport, error) {
-	var roots *x509.CertPool // nil: the system's, read when first needed
-	if len(p.extra) > 0 {
-		var err error
-		if roots, err = x509.SystemCertPool(); err != nil {
-			return nil, fmt.Errorf("read system roots: %w", err)
-		}
-		roots.AppendCertsFromPEM(p.extra)
-	}
-	transport := &http.Transport{
-		DialContext: p.dial,
-		TLSClientConfig: &tls.Config{
-			RootCAs:            roots,
-			MinVersion:         tls.VersionTLS12,
-			ClientSessionCache: tls.NewLRUClientSessionCache(0),
-		},
-		TLSHandshakeTimeout:   dialTimeout,
-		ForceAttemptHTTP2:     true,
-		DisableCompression:    true, // else it would ask for gzip and unpack it
-		ExpectContinueTimeout: continueTimeout,
-		MaxIdleConns:          256,
-		MaxIdleConnsPerHost:   32,
-		IdleConnTimeout:       90 * time.Second,
-		ReadBufferSize:        upstreamBufferBytes,
-		HTTP2:                 &http.HTTP2Config{SendPingTimeout: 30 * time.Second},
-	}
-	p.made.Store(transport)
-	return transport, nil
-}
-
-// closeUpstream closes the pooled connections, if there ever was a pool.
-func (p *Proxy) closeUpstream() {
-	if transport := p.made.Load(); transport != nil {
-		transport.CloseIdleConnections()
-	}
-}
 
 // deniedError is an upstream address that the Judge refused.
 type deniedError struct {
@@ -99,14 +53,64 @@ type upstreamConn struct {
 	asked    *Request // the request for which the Judge allowed addr
 }
 
-// dial connects to the host and port of the request that ctx belongs to. The
-// address argument, made by the transport from the same request, is not used.
-func (p *Proxy) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+// dial connects for the request that ctx belongs to. The address argument, made
+// by the transport from the same request, counts only where it is a proxy's.
+func (p *Proxy) dial(ctx context.Context, _, address string) (net.Conn, error) {
 	ex, ok := exchangeOf(ctx)
 	if !ok {
 		return nil, errors.New("dial upstream: no request")
 	}
-	req := ex.request
+	proxy, err := p.upstreamProxy(ex.request)
+	if err != nil {
+		return nil, err
+	}
+	if proxy != nil {
+		ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+		defer cancel()
+		up, err := dialProxy(ctx, address)
+		if err != nil {
+			return nil, err // a nil *upstreamConn would not be a nil net.Conn
+		}
+		return up, nil
+	}
+	up, err := p.dialFor(ctx, ex.request)
+	if err != nil {
+		return nil, err
+	}
+	return up, nil
+}
+
+// dialPrior is dial for HTTP/2 without TLS.
+func (p *Proxy) dialPrior(ctx context.Context, _, _ string) (net.Conn, error) {
+	ex, ok := exchangeOf(ctx)
+	if !ok {
+		return nil, errors.New("dial upstream: no request")
+	}
+	conn, _, err := p.dialAnyWay(ctx, ex.request)
+	return conn, err
+}
+
+// dialAnyWay connects to the host and port of a request, through the upstream
+// proxy where there is one, and says to which address.
+func (p *Proxy) dialAnyWay(ctx context.Context, req *Request) (net.Conn, netip.AddrPort, error) {
+	proxy, err := p.upstreamProxy(req)
+	if err != nil {
+		return nil, netip.AddrPort{}, err
+	}
+	if proxy != nil {
+		ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+		defer cancel()
+		return p.dialThrough(ctx, proxy, req)
+	}
+	up, err := p.dialFor(ctx, req)
+	if err != nil {
+		return nil, netip.AddrPort{}, err
+	}
+	return up, up.addr, nil
+}
+
+// dialFor connects to the host and port of a request.
+func (p *Proxy) dialFor(ctx context.Context, req *Request) (*upstreamConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	addrs, operator, err := p.judge.Lookup(ctx, req.Host, req.Port)
@@ -122,7 +126,7 @@ func (p *Proxy) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 			return p.checkAddress(req, address)
 		}
 	}
-	return dialAny(ctx, addrs[:min(len(addrs), maxDials)], func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
+	conn, err := dialAny(ctx, addrs[:min(len(addrs), maxDials)], func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
 		conn, err := dialer.DialContext(ctx, "tcp", addr.String())
 		if err != nil {
 			return nil, err
@@ -133,6 +137,10 @@ func (p *Proxy) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 		}
 		return &upstreamConn{TCPConn: tcp, addr: addr, operator: operator, asked: req}, nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	return conn.(*upstreamConn), nil // as made above
 }
 
 // checkAddress puts an address that is about to be connected to, to the Judge.
@@ -153,8 +161,10 @@ func (p *Proxy) checkAddress(req *Request, address string) error {
 func (p *Proxy) gotConn(ex *exchange, info httptrace.GotConnInfo) {
 	conn := info.Conn
 	protocol := ""
-	if t, ok := conn.(*tls.Conn); ok {
-		protocol = t.ConnectionState().NegotiatedProtocol
+	for t, ok := conn.(*tls.Conn); ok; t, ok = conn.(*tls.Conn) {
+		if protocol == "" { // else within is the TLS to a proxy
+			protocol = t.ConnectionState().NegotiatedProtocol
+		}
 		conn = t.NetConn()
 	}
 	up, ok := conn.(*upstreamConn)
@@ -172,7 +182,7 @@ func (p *Proxy) gotConn(ex *exchange, info httptrace.GotConnInfo) {
 		return
 	}
 	ex.cancel(&deniedError{up.addr, verdict})
-	if protocol != "h2" {
+	if protocol != "h2" && !ex.priorKnowledge() {
 		// HTTP/1 writes the request without looking at the context again.
 		// HTTP/2 looks before it writes, and others use the connection.
 		_ = info.Conn.Close()

@@ -16,12 +16,24 @@
 // call has then recorded the decision. A question that can't be answered is a
 // denial.
 //
+// Two kinds of connection are carried without being read, where [Judge.Connect]
+// says so: TLS, by its server name, and what is within a CONNECT.
+//
 // # What it refuses
 //
 // Bytes that are neither TLS nor HTTP, a request whose host is not the TLS
-// server name (RFC 9110 §7.4), CONNECT, and protocol upgrades other than
-// WebSocket, which are forwarded without the offer to upgrade. Bodies are
-// streamed in both directions and never held whole.
+// server name (RFC 9110 §7.4), CONNECT in HTTP/2, in another CONNECT or in TLS
+// that was not made to a proxy, and protocol upgrades other than WebSocket, which
+// are forwarded without the offer to upgrade. Bodies are streamed in both
+// directions and never held whole.
+//
+// # Proxies
+//
+// A program may take what it dials for a proxy. A CONNECT, and a request in
+// absolute form, are judged by the host and port that they name, as if these had
+// been dialled. Proxy-Authorization is never forwarded. The proxy that leads
+// outside, if there is one, is the operator's: its address is not judged, and it
+// looks hosts up by itself.
 //
 // A request in which servers could differ about where it ends or what it is for
 // (RFC 9112 §11.2) is refused, recorded and its connection closed; it is never

@@ -33,10 +33,12 @@ type exchange struct {
 	// goes, its body is neither metered nor limited.
 	in     *http.Request
 	start  time.Time
+	body   *meteredBody // nil: the request has none
 	cancel context.CancelCauseFunc
 	// finished is set when the handler reached its end. Only the handler's
 	// goroutine touches it.
 	finished bool
+	empty    bool // the upstream's answer has no body; not changed once that has begun
 	denied   bool // Refused was called; touched as finished is
 
 	sent, received atomic.Int64
@@ -55,6 +57,11 @@ type exchangeKey struct{}
 func exchangeOf(ctx context.Context) (*exchange, bool) {
 	ex, ok := ctx.Value(exchangeKey{}).(*exchange)
 	return ex, ok
+}
+
+// priorKnowledge tells whether the request came in HTTP/2 without TLS.
+func (ex *exchange) priorKnowledge() bool {
+	return ex.in.ProtoMajor == 2 && ex.request.Scheme == "http"
 }
 
 // use notes the upstream address of the exchange.

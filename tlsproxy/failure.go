@@ -65,10 +65,13 @@ func explain(host string, err error) (status int, cause string) {
 		alert    tls.AlertError
 		record   tls.RecordHeaderError
 		hostname x509.HostnameError
+		proxy    *proxyError
 	)
 	switch {
 	case errors.Is(err, errUpgrade):
 		return http.StatusBadGateway, fmt.Sprintf("%s switched to another protocol, which was not asked for.", host)
+	case errors.As(err, &proxy):
+		return http.StatusBadGateway, fmt.Sprintf("The proxy that leads outside answered %d for %s.", proxy.status, host)
 	case isTimeout(err):
 		return http.StatusGatewayTimeout, fmt.Sprintf("%s did not answer in time.", host)
 	case errors.As(err, &lookup):

@@ -15,9 +15,9 @@ import (
 // newForwarder makes what carries allowed requests upstream.
 func (p *Proxy) newForwarder() *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
-		Rewrite:        rewrite,
+		Rewrite:        p.rewrite,
 		Transport:      roundTripper(func(r *http.Request) (*http.Response, error) { return p.roundTrip(r) }),
-		ModifyResponse: cleanResponse,
+		ModifyResponse: p.cleanResponse,
 		FlushInterval:  -1, // each write goes out at once: events, tokens, gRPC
 		BufferPool:     &bufferPool{},
 		ErrorLog:       discardLog(),
@@ -34,8 +34,7 @@ func (p *Proxy) newForwarder() *httputil.ReverseProxy {
 // forward carries an allowed request upstream and its response back.
 func (p *Proxy) forward(out *reply, r *http.Request, ex *exchange) {
 	rc := http.NewResponseController(out)
-	body, hasBody := r.Body.(*meteredBody)
-	if hasBody && r.ProtoMajor == 1 {
+	if ex.body != nil && r.ProtoMajor == 1 {
 		// The response may begin while the body is still coming. Without
 		// this net/http would read ahead of the upstream.
 		if err := rc.EnableFullDuplex(); err != nil {
@@ -48,7 +47,7 @@ func (p *Proxy) forward(out *reply, r *http.Request, ex *exchange) {
 
 	// The upstream may have answered before the body ended. Where the agent
 	// can tell that the answer is complete, it gets time to finish.
-	if hasBody && !body.ended() && r.ProtoMajor == 1 && out.Header().Get("Content-Length") != "" && rc.Flush() == nil {
+	if ex.body != nil && !ex.body.ended() && r.ProtoMajor == 1 && out.Header().Get("Content-Length") != "" && rc.Flush() == nil {
 		drain(rc, ex.in)
 	}
 }
@@ -61,16 +60,20 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 
 // roundTrip sends a request through the pool of upstream connections.
 func (p *Proxy) roundTrip(r *http.Request) (*http.Response, error) {
-	transport, err := p.transport()
+	made, err := p.pools()
 	if err != nil {
 		return nil, err
 	}
-	return transport.RoundTrip(r)
+	ex, ok := exchangeOf(r.Context())
+	if !ok {
+		return nil, errors.New("send upstream: no request")
+	}
+	return made.of(ex).RoundTrip(r)
 }
 
 // rewrite makes the upstream request: the judged scheme, host and port, and all
 // else as the agent sent it.
-func rewrite(pr *httputil.ProxyRequest) {
+func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 	ex, ok := exchangeOf(pr.In.Context())
 	if !ok {
 		// Without scheme and host the transport refuses it.
@@ -78,6 +81,9 @@ func rewrite(pr *httputil.ProxyRequest) {
 		return
 	}
 	pr.Out.URL = upstreamURL(ex.request, pr.In.URL)
+	if proxy, err := p.upstreamProxy(ex.request); err == nil && proxy != nil && ex.request.Scheme == "http" && !ex.priorKnowledge() {
+		pr.Out.URL = proxiedURL(ex.request, pr.Out.URL)
+	}
 	if pr.Out.Host == "" { // HTTP/1.0 without a Host header
 		pr.Out.Host = hostPort(ex.request)
 	}
@@ -98,12 +104,22 @@ func rewrite(pr *httputil.ProxyRequest) {
 }
 
 // cleanResponse takes out of an upstream's response what would be false here.
-func cleanResponse(response *http.Response) error {
+func (p *Proxy) cleanResponse(response *http.Response) error {
+	ex, ok := exchangeOf(response.Request.Context())
 	// ReverseProxy would open a tunnel where neither side names a protocol.
-	if response.StatusCode == http.StatusSwitchingProtocols {
-		if ex, ok := exchangeOf(response.Request.Context()); !ok || !ex.request.WebSocket {
-			return errors.Join(errUpgrade, response.Body.Close())
+	switched := response.StatusCode == http.StatusSwitchingProtocols
+	if !ok || switched && !ex.request.WebSocket {
+		return errors.Join(errUpgrade, response.Body.Close())
+	}
+	if response.StatusCode == http.StatusProxyAuthRequired {
+		// The agent has no part in what the proxy and the supervisor agree on.
+		if proxy, err := p.upstreamProxy(ex.request); err == nil && proxy != nil {
+			return errors.Join(&proxyError{response.StatusCode}, response.Body.Close())
 		}
+	}
+	ex.empty = response.ContentLength == 0 && !switched
+	if ex.body != nil && !switched {
+		response.Body = &answerBody{response.Body, ex}
 	}
 	// Only the proxy denies.
 	response.Header.Del(denialHeader)
@@ -118,7 +134,7 @@ func cleanResponse(response *http.Response) error {
 func upstreamURL(req *Request, in *url.URL) *url.URL {
 	u := &url.URL{
 		Scheme:     req.Scheme,
-		Host:       net.JoinHostPort(req.Host, strconv.Itoa(int(req.Port))),
+		Host:       joinHostPort(req),
 		RawQuery:   req.Query,
 		ForceQuery: in.ForceQuery,
 	}
@@ -130,6 +146,21 @@ func upstreamURL(req *Request, in *url.URL) *url.URL {
 		u.Opaque = req.Path
 	}
 	return u
+}
+
+// proxiedURL returns the URL whose request target is, in absolute form, the one
+// that the agent sent (RFC 9112 §3.2.2, §3.2.4).
+func proxiedURL(req *Request, u *url.URL) *url.URL {
+	out := &url.URL{Scheme: u.Scheme, Host: u.Host, Opaque: "//" + u.Host, RawQuery: u.RawQuery, ForceQuery: u.ForceQuery}
+	if req.Path != "*" {
+		out.Opaque += req.Path
+	}
+	return out
+}
+
+// joinHostPort returns host and port of a request, always with the port.
+func joinHostPort(req *Request) string {
+	return net.JoinHostPort(req.Host, strconv.Itoa(int(req.Port)))
 }
 
 // bufferPool keeps the buffers that response bodies are copied through.

@@ -7,6 +7,9 @@ import (
 	"time"
 )
 
+// notRecorded explains ReasonNotRecorded to the agent.
+const notRecorded = "The decision could not be recorded, and what is not recorded is not let through."
+
 // handle serves one request of the agent.
 func (p *Proxy) handle(w http.ResponseWriter, r *http.Request) {
 	c, ok := r.Context().Value(connKey{}).(*agentConn)
@@ -14,11 +17,18 @@ func (p *Proxy) handle(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	defer p.end()
+	if c.http1 != nil {
+		defer c.http1.serving.Add(-1)
+	}
 	if refused := c.refusal(r); refused != nil {
 		p.refuseHead(w, r, c, refused)
 		return
 	}
-	if isWebSocket(r) {
+	if r.Method == http.MethodConnect && c.mayTunnel(r) {
+		p.tunnel(w, r, c)
+		return
+	}
+	if c.http1 != nil && (isWebSocket(r) || r.Method == http.MethodConnect) {
 		defer c.http1.settle(upgradeNone)
 	}
 	req, bad := p.describe(c, r)
@@ -30,7 +40,7 @@ func (p *Proxy) handle(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err != nil:
 		p.answer(w, r, denial(req, Verdict{Reason: ReasonNotRecorded}, http.StatusServiceUnavailable,
-			"The decision could not be recorded, and what is not recorded is not let through."))
+			notRecorded))
 	case !verdict.Allowed:
 		p.answer(w, r, denial(req, verdict, http.StatusForbidden, ""))
 	default:
@@ -82,7 +92,7 @@ func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, req *Request, ver
 	// The record is due even where the agent has gone in the meantime.
 	ctx := context.WithoutCancel(r.Context())
 	if err := p.judge.Refused(ctx, req, verdict, status); err != nil {
-		detail = "The decision could not be recorded, and what is not recorded is not let through."
+		detail = notRecorded
 		verdict, status = Verdict{Reason: ReasonNotRecorded}, http.StatusServiceUnavailable
 	}
 	p.answer(w, r, denial(req, verdict, status, detail))

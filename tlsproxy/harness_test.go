@@ -26,6 +26,7 @@ type fakeJudge struct {
 	decide  func(*Request) (Verdict, error)
 	address func(*Request, netip.AddrPort) Verdict
 	lookup  func(host string, port uint16) ([]netip.AddrPort, bool, error)
+	connect func(*Request) Way
 	refuse  error // what Refused returns
 
 	mu      sync.Mutex
@@ -75,6 +76,16 @@ func (j *fakeJudge) Request(_ context.Context, req *Request) (Verdict, error) {
 		return j.decide(req)
 	}
 	return allowed(), nil
+}
+
+func (j *fakeJudge) Connect(_ context.Context, req *Request, _ int) (Way, Verdict, error) {
+	if j.connect == nil {
+		return WayRead, Verdict{}, nil
+	}
+	j.mu.Lock()
+	j.asked = append(j.asked, *req)
+	j.mu.Unlock()
+	return j.connect(req), Verdict{Reason: "default"}, nil
 }
 
 func (j *fakeJudge) Refused(_ context.Context, req *Request, verdict Verdict, status int) error {
@@ -159,6 +170,15 @@ func (j *fakeJudge) waitRefusals(t testing.TB, n int) []refusal {
 	}
 }
 
+// firstID is the ID of the first request on a connection: in TLS the connection
+// itself was asked about before.
+func firstID(scheme string) string {
+	if scheme == "https" {
+		return "id-2"
+	}
+	return "id-1"
+}
+
 // allowed is a verdict without limits.
 func allowed() Verdict { return Verdict{Allowed: true, Rule: "test", MaxRequestBytes: NoLimit} }
 
@@ -213,8 +233,9 @@ func (g *rig) serveOrigin(t testing.TB, speaks originProtocols, handler http.Han
 	}
 	g.origin = netip.MustParseAddrPort(listener.Addr().String())
 	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(speaks.h2)
+	protocols.SetHTTP1(speaks.tls || !speaks.h2)
+	protocols.SetHTTP2(speaks.tls && speaks.h2)
+	protocols.SetUnencryptedHTTP2(!speaks.tls && speaks.h2)
 	server := &http.Server{Handler: handler, Protocols: protocols, ErrorLog: discardLog()}
 	t.Cleanup(func() { _ = server.Close() })
 	if !speaks.tls {

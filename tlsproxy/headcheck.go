@@ -18,7 +18,7 @@ func (h *head) checkHost() *problem {
 	case h.hosts == 1 && (h.host == "" || !httpguts.ValidHostHeader(h.host)):
 		return bad("The Host header is empty or malformed.")
 	case h.method == http.MethodConnect:
-		return nil // refused for what it is
+		return nil // the target is what counts
 	case h.hosts == 0 && h.proto == "HTTP/1.1":
 		return bad("The Host header is missing.")
 	case h.hosts == 1 && h.url.Host != "" && !sameAuthority(h.url.Host, h.host):
@@ -107,6 +107,9 @@ func (h *head) checkOptions() *problem {
 		strings.EqualFold(h.upgrades[0], "websocket") && hasToken(h.options, "upgrade")
 	if h.webSocket && h.length != 0 {
 		return badFraming("A WebSocket handshake has no body.")
+	}
+	if h.method == http.MethodConnect && h.length != 0 {
+		return badFraming("CONNECT has no body.")
 	}
 	if len(h.expects) > 1 || len(h.expects) == 1 && !strings.EqualFold(h.expects[0], "100-continue") {
 		return &problem{http.StatusExpectationFailed, ReasonBadFraming, "The only expectation that can be met is 100-continue."}

@@ -67,6 +67,7 @@ type http1Conn struct {
 	chunks  chunkScanner
 	slow    *time.Timer // ends the connection when a head takes too long
 
+	serving atomic.Int32                // requests that were handed on and are not answered
 	upgrade atomic.Int32                // answer to the last WebSocket handshake
 	refused atomic.Pointer[refusedHead] // set before the substitute is handed on
 	broken  atomic.Pointer[problem]     // set where framing ended within a body

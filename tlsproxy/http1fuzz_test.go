@@ -21,7 +21,7 @@ type seenRequest struct {
 
 // strictly returns what http1Conn hands on of a stream that comes in pieces.
 func strictly(data []byte, piece int) (out []byte, refused *refusedHead, broken *problem) {
-	c := newHTTP1Conn(&piecesConn{data: data, piece: piece}, nil)
+	c := newHTTP1Conn(&piecesConn{data: data, piece: piece}, &agentConn{})
 	out, _ = io.ReadAll(c)
 	if refused = c.refused.Load(); refused != nil {
 		out = out[:bytes.LastIndex(out, []byte(substitute))]

@@ -2,7 +2,9 @@ package tlsproxy
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 )
@@ -41,6 +43,9 @@ func (c *http1Conn) readHead() error {
 			c.slow = time.AfterFunc(firstBytesTimeout, func() { _ = c.agent.Close() })
 		}
 		if err := c.fill(); err != nil {
+			if errors.Is(err, io.EOF) && len(c.buf) == 0 {
+				err = c.awaitAnswers()
+			}
 			if !isTimeout(err) { // after which net/http may read on
 				c.stopSlow()
 			}
@@ -100,6 +105,7 @@ func (c *http1Conn) scanHead() (end int, bad *problem) {
 // decide hands a head on, or a substitute for it.
 func (c *http1Conn) decide(end int, bad *problem) {
 	c.scanned, c.lined, c.skipped = 0, false, 0
+	c.serving.Add(1)
 	var h head
 	block := c.buf
 	if bad == nil {
@@ -120,7 +126,7 @@ func (c *http1Conn) decide(end int, bad *problem) {
 	}
 	c.ready = end
 	switch {
-	case h.webSocket:
+	case h.webSocket, h.method == http.MethodConnect:
 		c.upgrade.Store(upgradeOpen)
 		c.phase = phaseUpgrade
 	case h.length < 0:

@@ -113,15 +113,34 @@ func (w *trustWriter) setJava() {
 	if w.java.foreign {
 		return
 	}
-	options := []string{
+	w.javaOptions = strings.Join([]string{
 		quoteOption(javaTrustStore + w.path(javaStoreName)),
 		javaTrustPassword + javaPassword,
 		javaTrustType + "jks",
+	}, " ")
+	w.set[javaOptions] = strings.TrimSpace(strings.TrimSpace(w.env[javaOptions]) + " " + w.javaOptions)
+}
+
+// Complete returns what an environment ("NAME=value") has to be given so that
+// programs with it trust the session: the variables that it lacks, and Java's
+// where somebody has set that to options of his own, which takes the place of
+// the one with this index. Every other variable that is set was set on purpose.
+func (t *Trust) Complete(env []string) (add []string, instead int) {
+	set := make(map[string]bool, len(env))
+	instead = -1
+	for i, kv := range env {
+		name, value, _ := strings.Cut(kv, "=")
+		set[name] = true
+		if name == javaOptions && value != "" && t.javaOptions != "" && !strings.Contains(value, javaTrustStore) {
+			add, instead = append(add, kv+" "+t.javaOptions), i
+		}
 	}
-	if before := strings.TrimSpace(w.env[javaOptions]); before != "" {
-		options = append([]string{before}, options...)
+	for _, kv := range t.Env {
+		if name, _, _ := strings.Cut(kv, "="); !set[name] {
+			add = append(add, kv)
+		}
 	}
-	w.set[javaOptions] = strings.Join(options, " ")
+	return add, instead
 }
 
 // splitOptions splits a JVM's option variable: at white space, but for what

@@ -45,8 +45,19 @@ type Flow struct {
 	// Name is the host name for which the dialled address stands in this
 	// session. Empty: the host is the address itself, as a literal.
 	Name string
+	// Proxy tells that the agent takes the dialled address for a proxy.
+	Proxy bool
+	// End tells about the agent's end of the connection; nil where nothing can
+	// be told.
+	End End
 	// Process tells who dialled. The proxy hands it back and never looks.
 	Process any
+}
+
+// End is the agent's end of a connection.
+type End interface {
+	// Held tells whether any process still has it open.
+	Held() bool
 }
 
 // Request is one request of the agent, as put to the [Judge]. It is not changed
@@ -55,7 +66,8 @@ type Request struct {
 	Flow Flow
 	// ID names the request in records and in the agent's answer.
 	ID string
-	// Scheme is "https" or "http"; empty where the bytes were neither.
+	// Scheme is "https" or "http"; "tls" or "tcp" for a connection that is
+	// not read, and empty where the bytes were none of these.
 	Scheme string
 	// Proto is the version towards the agent, such as "HTTP/1.1" or "HTTP/2.0".
 	Proto string
@@ -113,6 +125,16 @@ type Result struct {
 	Err error
 }
 
+// Way is which way a connection goes.
+type Way int
+
+// The ways of a connection.
+const (
+	WayDeny  Way = iota // none
+	WayRead             // through the proxy, request by request
+	WayRelay            // untouched to the upstream
+)
+
 // Judge decides and records. Its methods are called concurrently.
 type Judge interface {
 	// NewID makes the identifier of a request.
@@ -126,6 +148,13 @@ type Judge interface {
 	// and has recorded the decision when it returns. An error means that
 	// it could not be recorded: nothing is forwarded.
 	Request(ctx context.Context, req *Request) (Verdict, error)
+
+	// Connect decides which way a connection goes, of which the scheme ("tls",
+	// or "tcp" for a CONNECT), the host and the port are known. It has
+	// recorded WayRelay and WayDeny, the latter as answered with the given
+	// status, when it returns; WayRead is recorded request by request.
+	// With an error the connection is refused.
+	Connect(ctx context.Context, req *Request, status int) (Way, Verdict, error)
 
 	// Refused records a denial that the proxy found, before it is answered
 	// with the given status; 0 where the connection is reset instead. Rule,
@@ -144,6 +173,7 @@ type Judge interface {
 	// an IP literal. With byOperator they are the operator's own word.
 	Lookup(ctx context.Context, host string, port uint16) (addrs []netip.AddrPort, byOperator bool, err error)
 
-	// Done is called exactly once for each request that Request allowed.
+	// Done is called exactly once for each request that Request allowed, and
+	// for each connection that Connect let be relayed.
 	Done(req *Request, result Result)
 }

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,10 @@ type Config struct {
 	// ExtraRoots holds PEM certificates that are trusted for upstream TLS
 	// beside the system's roots. Empty: the system's only.
 	ExtraRoots []byte
+	// UpstreamProxy returns the proxy, "http" or "https", that leads to a URL
+	// of which scheme, host and port are set; nil is none. Where it is nil
+	// itself there is none at all.
+	UpstreamProxy func(*url.URL) (*url.URL, error)
 }
 
 // Proxy ends the agent's HTTP connections and forwards allowed requests. It is
@@ -40,17 +45,18 @@ type Proxy struct {
 	authority *Authority
 	judge     Judge
 	extra     []byte
+	proxyFor  func(*url.URL) (*url.URL, error)
 
 	serve     sync.Once // starts server
 	server    *http.Server
 	handover  *handover
 	tls       *tls.Config
 	forwarder *httputil.ReverseProxy
-	// transport is made on first use: it reads the system's roots.
-	transport func() (*http.Transport, error)
-	made      atomic.Pointer[http.Transport] // what transport made, nil before
-	ctx       context.Context                // ends with Close; parent of all requests
-	cancel    context.CancelFunc
+	// pools are made on first use: that reads the system's roots.
+	pools  func() (*pools, error)
+	made   atomic.Pointer[pools] // what pools made, nil before
+	ctx    context.Context       // ends with Close; parent of all requests
+	cancel context.CancelFunc
 
 	mu     sync.Mutex
 	closed bool                    // guarded by mu
@@ -72,16 +78,18 @@ func New(cfg Config) (*Proxy, error) {
 		authority: cfg.Authority,
 		judge:     cfg.Judge,
 		extra:     cfg.ExtraRoots,
+		proxyFor:  cfg.UpstreamProxy,
 		handover:  newHandover(),
 		conns:     make(map[*agentConn]struct{}),
 		idle:      make(chan struct{}),
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
-	p.transport = sync.OnceValues(p.newTransport)
+	p.pools = sync.OnceValues(p.newPools)
 	p.tls = &tls.Config{
-		GetCertificate: p.certificate,
-		NextProtos:     []string{"h2", "http/1.1"},
-		MinVersion:     tls.VersionTLS12,
+		GetConfigForClient: p.consider,
+		GetCertificate:     p.certificate,
+		NextProtos:         []string{"h2", "http/1.1"},
+		MinVersion:         tls.VersionTLS12,
 	}
 	p.forwarder = p.newForwarder()
 	p.server = p.newServer()
@@ -113,12 +121,17 @@ func discardLog() *log.Logger { return log.New(io.Discard, "", 0) }
 
 // Serve takes over a connection that the agent made, and owns it from then on.
 // It returns once the connection has been handed to the HTTP server or closed,
-// which takes as long as the agent takes to say what it speaks (30 s at most),
-// so it wants a goroutine of its own.
+// which takes as long as the agent takes to say what it speaks (30 s at most) or
+// as the connection lasts where it is relayed, so it wants a goroutine of its
+// own.
 func (p *Proxy) Serve(conn net.Conn, flow Flow) {
-	c := &agentConn{Conn: conn, flow: flow, closed: p.forget}
+	p.take(&agentConn{Conn: conn, flow: flow, closed: p.forget})
+}
+
+// take is Serve for a connection that has been wrapped.
+func (p *Proxy) take(c *agentConn) {
 	if !p.track(c) {
-		_ = conn.Close()
+		_ = c.Conn.Close()
 		return
 	}
 	if err := p.open(c); err != nil {
@@ -164,6 +177,8 @@ func (p *Proxy) prepare(c *agentConn, proto protocol) (net.Conn, error) {
 	case protoTLS:
 		conn, err := p.handshake(c)
 		switch {
+		case c.relay != nil:
+			return nil, p.relayTLS(c)
 		case err != nil:
 			return nil, err
 		case conn.ConnectionState().NegotiatedProtocol == "h2":
@@ -203,6 +218,7 @@ func (p *Proxy) flowHost(flow Flow) (string, error) {
 // handshake ends the agent's TLS. A client that says why it gave up is
 // recorded: it is the one sign that a program does not trust the authority.
 func (p *Proxy) handshake(c *agentConn) (*tls.Conn, error) {
+	c.keeps = true
 	conn := tls.Server(c, p.tls)
 	ctx, cancel := context.WithTimeout(p.ctx, firstBytesTimeout)
 	defer cancel()
@@ -212,7 +228,7 @@ func (p *Proxy) handshake(c *agentConn) (*tls.Conn, error) {
 		c.server, err = p.serverName(c, conn.ConnectionState().ServerName)
 		return conn, err
 	}
-	if saysWhy(err) {
+	if c.relay == nil && saysWhy(err) {
 		return nil, errors.Join(err, p.refuseConn(c, "https", ReasonTLS))
 	}
 	return nil, fmt.Errorf("shake hands with agent: %w", err)
@@ -248,6 +264,20 @@ func (p *Proxy) refuseConn(c *agentConn, scheme, reason string) error {
 		err = errors.Join(err, c.reset())
 	}
 	return errors.Join(fmt.Errorf("refuse connection: %s", reason), err)
+}
+
+// consider decides, when the server name is known, whether a TLS connection is
+// ended here or relayed.
+func (p *Proxy) consider(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	c, ok := hello.Conn.(*agentConn)
+	if !ok {
+		return nil, fmt.Errorf("consider connection: unexpected connection %T", hello.Conn)
+	}
+	host, err := p.serverName(c, hello.ServerName)
+	if err != nil {
+		return nil, err
+	}
+	return nil, p.considerRelay(c, host)
 }
 
 // certificate chooses the leaf for a handshake: by server name, else by what

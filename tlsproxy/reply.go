@@ -15,6 +15,16 @@ type reply struct {
 	local  bool // the answer is the proxy's own: not counted
 }
 
+// FlushError implements the interface by which [http.ResponseController] finds
+// it. Of an answer without a body the head ends the stream, if it is not sent
+// before the handler is done.
+func (w *reply) FlushError() error {
+	if w.ex.empty && !w.local {
+		return nil
+	}
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
 // Unwrap lets [http.ResponseController] find what the writer can do.
 func (w *reply) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 )
@@ -25,7 +26,11 @@ func (p *Proxy) describe(c *agentConn, r *http.Request) (*Request, *problem) {
 	req := p.requestOn(c)
 	req.Proto, req.Method, req.ContentLength = r.Proto, r.Method, r.ContentLength
 	req.Overrides, req.WebSocket = overrides(r.Header), isWebSocket(r)
-	bad := p.readHost(c, r, req)
+	forProxy := c.speaksToProxy(r)
+	if forProxy {
+		req.Scheme, req.Port = proxiedTo(r.URL)
+	}
+	bad := p.readHost(c, r, req, forProxy)
 	if err := readTarget(r, req); err != nil && bad == nil {
 		bad = err
 	}
@@ -37,13 +42,37 @@ func (p *Proxy) describe(c *agentConn, r *http.Request) (*Request, *problem) {
 	}
 	if r.Method == http.MethodConnect {
 		bad = &problem{http.StatusForbidden, ReasonUnsupportedMethod,
-			"No proxy is needed here: connections are made as if there were none. CONNECT is not carried."}
+			"CONNECT is for proxies, in HTTP/1 and not within another connection. None is needed here."}
 	}
 	return req, bad
 }
 
-// readHost finds the host of a request and compares it with the connection.
-func (p *Proxy) readHost(c *agentConn, r *http.Request, req *Request) *problem {
+// speaksToProxy tells whether a request is one to a proxy, in absolute form (RFC
+// 9112 §3.2.2): it is for the host and port that it names. In TLS it is one only
+// where the agent knows of a proxy; elsewhere such a target has to be for the
+// server that the connection was made to.
+func (c *agentConn) speaksToProxy(r *http.Request) bool {
+	return r.ProtoMajor == 1 && r.URL.Host != "" && r.Method != http.MethodConnect &&
+		(r.URL.Scheme == "http" || r.URL.Scheme == "https") && (!c.secure || c.flow.Proxy)
+}
+
+// proxiedTo returns the scheme and the port that an absolute target is for; the
+// port is 0 where it names one that can't be.
+func proxiedTo(u *url.URL) (scheme string, port uint16) {
+	switch number, err := strconv.ParseUint(u.Port(), 10, 16); {
+	case err == nil:
+		return u.Scheme, uint16(number)
+	case u.Port() != "":
+		return u.Scheme, 0
+	case u.Scheme == "https":
+		return u.Scheme, 443
+	}
+	return u.Scheme, 80
+}
+
+// readHost finds the host of a request and compares it with the connection,
+// unless the request is for a proxy.
+func (p *Proxy) readHost(c *agentConn, r *http.Request, req *Request, forProxy bool) *problem {
 	if r.Host == "" && !r.ProtoAtLeast(1, 1) {
 		return nil // older than the Host header: it is for what the connection is for
 	}
@@ -68,7 +97,7 @@ func (p *Proxy) readHost(c *agentConn, r *http.Request, req *Request) *problem {
 			fmt.Sprintf("The request is for port %s, but the connection was made to port %d.", port, req.Port)}
 	}
 	switch {
-	case !c.secure:
+	case !c.secure, forProxy:
 		return nil
 	case c.server != host:
 		return &problem{http.StatusMisdirectedRequest, ReasonHostMismatch,

@@ -16,6 +16,7 @@ const (
 	javaStoreName = "cacerts.jks"
 	wgetName      = "wgetrc"
 	aptName       = "apt.conf"
+	phpDirName    = "php"
 )
 
 // Trust is what [WriteTrust] made.
@@ -29,6 +30,9 @@ type Trust struct {
 	// Warnings says, a sentence each, what of the user's own configuration
 	// could not be merged in.
 	Warnings []string
+
+	java        string // the trust store; not there where the user's own is in force
+	javaOptions string // that point there
 }
 
 // bundleVariables name one file with all trusted roots, each for the programs
@@ -78,7 +82,7 @@ func WriteTrust(dir string, authority *Authority, env []string) (*Trust, error) 
 	// beside the rest.
 	java := make(chan error, 1)
 	go func() { java <- w.writeJava() }()
-	err := errors.Join(w.writeBundle(), w.writeCertDir(), w.writeWget(), w.writeApt())
+	err := errors.Join(w.writeBundle(), w.writeCertDir(), w.writeWget(), w.writeApt(), w.writePHP())
 	if err = errors.Join(err, <-java); err != nil {
 		return nil, err
 	}
@@ -96,8 +100,9 @@ type trustWriter struct {
 	java      javaStore // the user's own store, to be extended
 
 	// set and warnings are not touched beside writeJava.
-	set      map[string]string
-	warnings []string
+	set         map[string]string
+	javaOptions string
+	warnings    []string
 }
 
 // path returns the path of a file in the directory.
@@ -167,7 +172,7 @@ func (w *trustWriter) writeCertDir() error {
 
 // trust returns the result.
 func (w *trustWriter) trust() *Trust {
-	t := &Trust{Bundle: w.path(bundleName), Warnings: w.warnings}
+	t := &Trust{Bundle: w.path(bundleName), Warnings: w.warnings, java: w.path(javaStoreName), javaOptions: w.javaOptions}
 	for name, value := range w.set {
 		t.Env = append(t.Env, name+"="+value)
 	}

@@ -56,6 +56,7 @@ func TestTrustEnvironment(t *testing.T) {
 	want := environ{
 		"SSL_CERT_DIR":      filepath.Join(dir, "certs") + ":" + systemCertDir(),
 		"WGETRC":            filepath.Join(dir, "wgetrc"),
+		"PHP_INI_SCAN_DIR":  ":" + filepath.Join(dir, "php"),
 		"APT_CONFIG":        filepath.Join(dir, "apt.conf"),
 		"JAVA_TOOL_OPTIONS": "-Djavax.net.ssl.trustStore=" + filepath.Join(dir, "cacerts.jks") + " -Djavax.net.ssl.trustStorePassword=changeit -Djavax.net.ssl.trustStoreType=jks",
 	}

@@ -117,7 +117,7 @@ func TestAddressIsJudgedAtTheDial(t *testing.T) {
 	g.judge.address = private
 	response, body := do(t, g.client(t, true), request(t, "POST", "https://a.test/x", strings.NewReader("body")))
 	if response.StatusCode != http.StatusForbidden || !strings.Contains(body, "private-address") ||
-		!strings.Contains(body, "127.0.0.1") || !strings.Contains(body, "private = true") || response.Header.Get(denialHeader) != "id-1" {
+		!strings.Contains(body, "127.0.0.1") || !strings.Contains(body, "private = true") || response.Header.Get(denialHeader) == "" {
 		t.Errorf("got %d %q", response.StatusCode, body)
 	}
 	if diff := cmp.Diff([]refusal{{"a.test", "https", "private-address", 403}}, g.judge.refusals()); diff != "" {
@@ -393,8 +393,8 @@ func TestWebSocket(t *testing.T) {
 	for _, scheme := range []string{"http", "https"} {
 		t.Run(scheme, func(t *testing.T) {
 			g := newRig(t)
-			// The origin offers HTTP/2 too; the upgrade must not go that way.
-			g.serveOrigin(t, originProtocols{tls: scheme == "https", h2: true}, webSocketOrigin(t))
+			// In TLS the origin offers HTTP/2 too; the upgrade must not go that way.
+			g.serveOrigin(t, originProtocols{tls: scheme == "https", h2: scheme == "https"}, webSocketOrigin(t))
 			conn := g.raw(t, flowTo("a.test", 80), "")
 			if scheme == "https" {
 				conn = g.raw(t, flowTo("a.test", 443), "a.test")

@@ -3,6 +3,7 @@ package tlsproxy
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -98,5 +99,22 @@ func (w *trustWriter) writeApt() error {
 		return err
 	}
 	w.set["APT_CONFIG"] = w.path(aptName)
+	return nil
+}
+
+// writePHP makes a folder with a file of settings that PHP reads after its own.
+// Its curl extension takes no roots from a variable, but where to look for
+// settings it does: an empty part of the list stands for the built-in folder
+// (php.net, "The configuration file").
+func (w *trustWriter) writePHP() error {
+	dir := w.path(phpDirName)
+	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("make folder for PHP: %w", err)
+	}
+	settings := fmt.Sprintf("openssl.cafile = %q\ncurl.cainfo = %q\n", w.path(bundleName), w.path(bundleName))
+	if err := writeFile(filepath.Join(dir, "boundary.ini"), []byte(settings), 0o644); err != nil {
+		return err
+	}
+	w.set["PHP_INI_SCAN_DIR"] = w.env["PHP_INI_SCAN_DIR"] + ":" + dir
 	return nil
 }

@@ -20,8 +20,9 @@ func newDoctor() *cobra.Command {
 		Use:   "doctor",
 		Short: "Say what this machine gives to hold an agent",
 		Long: `Say what this kernel and this container allow, which guards will be on, and
-what is lost without each. It tries them for real, with a launcher that is
-ended before it would run anything.
+what is lost without each, and which programs will trust the session's
+certificates. It tries them for real, with a launcher that is ended before it
+would run anything.
 
 With --attack it tries the known ways out instead, each from inside a boundary
 of its own, and says of each whether it was held, or got out. They touch only
@@ -79,12 +80,32 @@ func printReport(w io.Writer, r supervisor.Report, color bool) {
 			fmt.Fprintf(w, "     %-22s why: %s\n", "", g.Why)
 		}
 	}
+	printTrust(w, r.Trust, paint(green, "on "), paint(yellow, "off"))
 	fmt.Fprintln(w)
 	if !r.Holds {
 		fmt.Fprintf(w, "%s %s\n", paint(red, "No agent can be run here:"), r.Why)
 		return
 	}
 	fmt.Fprintln(w, paint(bold, "An agent can be run here.")+" UDP is carried by surrogates: no IP datagram socket exists in it.")
+}
+
+// printTrust says which programs trust the session's certificates.
+func printTrust(w io.Writer, trust []supervisor.Trust, on, off string) {
+	if len(trust) == 0 {
+		return
+	}
+	fmt.Fprint(w, "\nThe session's certificates are trusted by:\n\n")
+	for _, t := range trust {
+		mark := on
+		if !t.On {
+			mark = off
+		}
+		fmt.Fprintf(w, "%s  %-22s %s\n", mark, t.Name, t.Covers)
+		if !t.On {
+			fmt.Fprintf(w, "     %-22s why: %s\n", "", t.Why)
+			fmt.Fprintf(w, "     %-22s instead: %s\n", "", t.Instead)
+		}
+	}
 }
 
 // painter returns what puts a text between colour codes, or leaves it as it is.

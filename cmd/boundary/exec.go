@@ -21,6 +21,7 @@ type execFlags struct {
 	allow    []string
 	audit    string
 	user     string
+	install  bool
 	quiet    bool
 }
 
@@ -53,6 +54,7 @@ itself failed. In these last three cases COMMAND was not started.`,
 	cmd.Flags().StringArrayVar(&f.allow, "allow", nil, "add a rule, such as \"GET,HEAD api.github.com/repos/**\"; may be repeated")
 	cmd.Flags().StringVar(&f.audit, "audit", "", "write the audit log to `FILE`")
 	cmd.Flags().StringVar(&f.user, "user", "", "run COMMAND as user `NAME` (root only)")
+	cmd.Flags().BoolVar(&f.install, "install-ca", false, "as root: put the session's certificate into the system's store, for programs that read nothing else")
 	cmd.Flags().BoolVar(&f.quiet, "quiet", false, "say nothing on stderr; the log is written all the same")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exitError{exitInternal, err} })
 	_ = cmd.MarkFlagFilename("policy", "hcl", "json")
@@ -61,6 +63,9 @@ itself failed. In these last three cases COMMAND was not started.`,
 }
 
 func (f *execFlags) run(command []string) error {
+	if f.install && os.Geteuid() != 0 {
+		return &exitError{exitInternal, errors.New("--install-ca: only root can change the system's certificate store; without it boundary doctor says what trusts the session")}
+	}
 	account, err := lookupUser(f.user)
 	if err != nil {
 		return &exitError{exitInternal, err}
@@ -113,6 +118,7 @@ func (f *execFlags) config() (supervisor.Config, error) {
 	}
 	cfg := supervisor.Config{
 		Policy: policy, Audit: auditLog, Log: log, Version: versionText(), Policies: names,
+		InstallCA: f.install,
 	}
 	if !f.quiet {
 		cfg.Terminal = audit.NewTerminal(os.Stderr, colored(os.Stderr))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"flag"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -122,5 +124,59 @@ func once(client *http.Client, url string) error {
 	if answer.StatusCode != http.StatusOK {
 		return errors.New(answer.Status)
 	}
+	return nil
+}
+
+// events reads the events of a page that sends one when the one before was
+// acknowledged, and acknowledges each.
+func events(args []string) error {
+	answer, err := http.Get(args[0] + "/http/steps")
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	lines := bufio.NewScanner(answer.Body)
+	for lines.Scan() {
+		if lines.Text() == "" {
+			continue
+		}
+		fmt.Println(lines.Text())
+		if err := once(http.DefaultClient, args[0]+"/http/step"); err != nil {
+			return err
+		}
+	}
+	return lines.Err()
+}
+
+// lateness reads events that say when they were sent, and prints by how many
+// nanoseconds they came later, in the middle.
+func lateness(args []string) error {
+	answer, err := http.Get(args[0])
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	var late []int64
+	lines := bufio.NewScanner(answer.Body)
+	for lines.Scan() {
+		now := time.Now().UnixNano()
+		text, ok := strings.CutPrefix(lines.Text(), "data: ")
+		if !ok {
+			continue
+		}
+		sent, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return err
+		}
+		late = append(late, now-sent)
+	}
+	if err := lines.Err(); err != nil {
+		return err
+	}
+	if len(late) == 0 {
+		return errors.New("no event came")
+	}
+	slices.Sort(late)
+	fmt.Println(late[len(late)/2])
 	return nil
 }

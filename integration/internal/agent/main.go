@@ -13,6 +13,11 @@
 //	agent descriptors                          open descriptors, one a line
 //	agent orphans N                            leaves N orphans and waits until they are reaped
 //	agent getppid N                            nanoseconds a call
+//	agent events URL                           reads events and acknowledges each
+//	agent lateness URL                         nanoseconds by which events come late
+//	agent bare PROGRAM [ARG]…                   runs a program with an empty environment
+//	agent bare-many PROGRAM [ARG]…              runs 800 of them from many threads, and counts what they print
+//	agent traced PROGRAM [ARG]…                 runs a program with an empty environment under ptrace
 //	agent requests [-keepalive] N URL          nanoseconds a request
 package main
 
@@ -51,6 +56,11 @@ func run(args []string) error {
 		"orphans":     orphans,
 		"getppid":     getppid,
 		"requests":    requests,
+		"events":      events,
+		"lateness":    lateness,
+		"bare":        bare,
+		"bare-many":   bareMany,
+		"traced":      traced,
 	}
 	command, ok := commands[args[0]]
 	if !ok {

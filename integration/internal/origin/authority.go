@@ -51,6 +51,9 @@ func (a *Authority) PEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw})
 }
 
+// TLS returns the configuration of a server that has every name.
+func (a *Authority) TLS() *tls.Config { return &tls.Config{GetCertificate: a.leaf} }
+
 // leaf returns the certificate for a handshake: for its server name, or for
 // the address it came in on where the client named none.
 func (a *Authority) leaf(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {

@@ -25,6 +25,8 @@ const gitBackend = "/usr/lib/git-core/git-http-backend"
 //   - /status/N and below: an answer with status N
 //   - /NAME.git/…: git's smart HTTP protocol
 //   - anything else: one line of text
+//
+// and those of protocolPages.
 func pages(repositories string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/repos/", repeat)
@@ -32,8 +34,9 @@ func pages(repositories string) http.Handler {
 	mux.HandleFunc("/echo", echo)
 	mux.HandleFunc("/bytes/{n}", zeroes)
 	mux.HandleFunc("/stream/{n}", stream)
-	mux.HandleFunc("/status/{n}", status)
-	mux.HandleFunc("/status/{n}/{rest...}", status)
+	mux.HandleFunc("/status/{n}", statusPage)
+	mux.HandleFunc("/status/{n}/{rest...}", statusPage)
+	protocolPages(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		if repositories != "" && strings.Contains(r.URL.Path, ".git/") {
 			repository(repositories).ServeHTTP(w, r)
@@ -74,7 +77,16 @@ func drain(r *http.Request) {
 func echo(w http.ResponseWriter, r *http.Request) {
 	// HTTP/1 answers before the end of the body only when asked to.
 	_ = http.NewResponseController(w).EnableFullDuplex()
-	_, _ = io.Copy(w, r.Body)
+	piece := make([]byte, 64<<10)
+	for {
+		n, err := r.Body.Read(piece)
+		if _, writeErr := w.Write(piece[:n]); err != nil || writeErr != nil {
+			return
+		}
+		if http.NewResponseController(w).Flush() != nil {
+			return
+		}
+	}
 }
 
 // zeroes answers with as many bytes as the path says.
@@ -119,8 +131,8 @@ func stream(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// status answers with the status that the path names.
-func status(w http.ResponseWriter, r *http.Request) {
+// statusPage answers with the status that the path names.
+func statusPage(w http.ResponseWriter, r *http.Request) {
 	n, err := strconv.Atoi(r.PathValue("n"))
 	if err != nil || n < 200 || n > 599 {
 		http.Error(w, "not a status", http.StatusBadRequest)

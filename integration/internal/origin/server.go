@@ -3,7 +3,6 @@ package origin
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -51,6 +50,9 @@ type Options struct {
 	// Repositories is a folder with bare git repositories, served to
 	// `git clone` at /NAME.git. Empty serves none.
 	Repositories string
+	// Protocols are what is spoken on the listener without TLS. Nil is
+	// HTTP/1.
+	Protocols *http.Protocols
 	// IdleTimeout is how long a connection without a request is kept.
 	// Zero keeps it for a minute.
 	IdleTimeout time.Duration
@@ -97,9 +99,12 @@ func Start(options Options) (*Server, error) {
 	if options.IdleTimeout == 0 {
 		options.IdleTimeout = time.Minute
 	}
-	s.serve(plain, options.IdleTimeout, func(h *http.Server, l net.Listener) error { return h.Serve(l) })
+	s.serve(plain, options.IdleTimeout, func(h *http.Server, l net.Listener) error {
+		h.Protocols = options.Protocols
+		return h.Serve(l)
+	})
 	s.serve(secure, options.IdleTimeout, func(h *http.Server, l net.Listener) error {
-		h.TLSConfig = &tls.Config{GetCertificate: authority.leaf}
+		h.TLSConfig = authority.TLS()
 		return h.ServeTLS(l, "", "")
 	})
 	return s, nil

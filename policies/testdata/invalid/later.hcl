@@ -2,7 +2,7 @@ include = ["preset:npm"] # ERROR: Unsupported argument
 mode    = "monitor"      # ERROR: Unsupported argument
 
 upstream {
-  proxy = "http://proxy.example:3128" # ERROR: Unsupported argument
+  proxy = "socks5://proxy.example:1080" # ERROR: Invalid proxy
 }
 
 audit { # ERROR: Unsupported block
@@ -20,9 +20,4 @@ allow "inject" {
     header = "x-api-key"
     value  = "x"
   }
-}
-
-allow "tls" {
-  hosts    = ["a.example"]
-  protocol = "tls" # ERROR: Invalid protocol
 }
