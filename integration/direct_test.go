@@ -14,7 +14,7 @@ import (
 // would notice: each client works, says so when it is answered 403, and does
 // reach the attacker when nothing stops it.
 func TestClientsDirect(t *testing.T) {
-	outside := newWorld(t, origin.Options{Repositories: repositories(t)})
+	outside := newWorld(t, origin.Options{Repositories: repositories(t), Extra: newClientPages().handlers(t)})
 	env := trust(t, outside.origin)
 	for _, c := range clients() {
 		t.Run(c.name, func(t *testing.T) {
@@ -22,11 +22,9 @@ func TestClientsDirect(t *testing.T) {
 			if status != 0 || !strings.Contains(out, marker) {
 				t.Errorf("allowed request: status %d\n%s", status, out)
 			}
-			page := c.address(allowedHost, "/status/403")
-			if c.clones {
-				page = "https://" + allowedHost + "/status/403"
-			}
-			status, out = direct(t, outside, env, c.command(t, "GET", page))
+			refused := c
+			refused.page = "/status/403"
+			status, out = direct(t, outside, env, c.command(t, "GET", refused.address(allowedHost, "")))
 			if status != c.refused || !strings.Contains(out, "403") {
 				t.Errorf("request answered by 403: status %d, want %d\n%s", status, c.refused, out)
 			}
@@ -90,7 +88,8 @@ func trust(t *testing.T, server *origin.Server) []string {
 		t.Fatalf("open trust store to others: %v", err)
 	}
 	return []string{
-		"SSL_CERT_FILE=" + ca, "CURL_CA_BUNDLE=" + ca, "GIT_SSL_CAINFO=" + ca, "NODE_EXTRA_CA_CERTS=" + ca,
+		"SSL_CERT_FILE=" + ca, "CURL_CA_BUNDLE=" + ca, "REQUESTS_CA_BUNDLE=" + ca, "PIP_CERT=" + ca, "NPM_CONFIG_CAFILE=" + ca,
+		"PERL_LWP_SSL_CA_FILE=" + ca, "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH=" + ca, "GIT_SSL_CAINFO=" + ca, "NODE_EXTRA_CA_CERTS=" + ca,
 		"WGETRC=" + wgetrc, "JAVA_TOOL_OPTIONS=-Djavax.net.ssl.trustStore=" + store + " -Djavax.net.ssl.trustStorePassword=changeit",
 	}
 }

@@ -13,6 +13,15 @@ import (
 // Debian's packages install, which every user can execute.
 const systemPath = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 
+// modules returns the Debian packages with modules of languages that the
+// scripts in testdata use.
+func modules() []string {
+	return []string{
+		"liblwp-protocol-https-perl", "libwww-perl", "node-ws", "python3-aiohttp", "python3-dnspython", "python3-grpcio",
+		"python3-httpx", "python3-pip", "python3-requests",
+	}
+}
+
 // packages says which Debian package brings a program that a test needs.
 func packages() map[string]string {
 	return map[string]string{
@@ -53,6 +62,7 @@ func packages() map[string]string {
 		"strace":     "strace",
 		"stty":       "coreutils",
 		"su":         "util-linux",
+		"tldr":       "tealdeer",
 		"true":       "coreutils",
 		"unshare":    "util-linux",
 		"useradd":    "passwd",
@@ -126,5 +136,10 @@ func TestPackages(t *testing.T) {
 			t.Errorf("packages.txt lacks %s, which brings %s", from, name)
 		}
 		program(t, name)
+	}
+	for _, name := range modules() {
+		if !slices.Contains(listed, name) {
+			t.Errorf("packages.txt lacks %s", name)
+		}
 	}
 }

@@ -106,6 +106,14 @@ func (w *workshop) agent(t testing.TB) string {
 	})
 }
 
+// grpcClient returns the Go client that makes gRPC calls.
+func (w *workshop) grpcClient(t testing.TB) string {
+	t.Helper()
+	return w.file(t, "grpcget", func(path string) error {
+		return tool(".", []string{"CGO_ENABLED=0"}, "go", "build", "-o", path, "./internal/grpcget")
+	})
+}
+
 // confine returns the program that runs another under a filter.
 func (w *workshop) confine(t testing.TB) string {
 	t.Helper()

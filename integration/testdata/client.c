@@ -72,8 +72,10 @@ static int request(const char *method, const char *host, const char *path)
 		     method, path, host, strlen(body), body);
 	if (write(fd, text, n) != n)
 		return 1;
-	while ((n = read(fd, text, sizeof text)) > 0)
+	while ((n = read(fd, text, sizeof text)) > 0) {
 		fwrite(text, 1, n, stdout);
+		fflush(stdout);
+	}
 	close(fd);
 	return n < 0;
 }

@@ -2,4 +2,6 @@
 const [method, url] = process.argv.slice(2);
 const answer = await fetch(url, { method, body: method === 'POST' ? 'secret' : undefined });
 console.log(answer.status);
-process.stdout.write(await answer.text());
+for await (const part of answer.body) {
+  process.stdout.write(part);
+}

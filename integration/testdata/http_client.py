@@ -10,4 +10,5 @@ connection = kind(parts.netloc)
 connection.request(method, parts.path, body=b"secret" if method == "POST" else None)
 answer = connection.getresponse()
 print(answer.status)
-sys.stdout.write(answer.read().decode())
+while part := answer.read1():
+    print(part.decode(), end="", flush=True)

@@ -10,4 +10,5 @@ try:
 except urllib.error.HTTPError as refused:
     answer = refused
 print(answer.status)
-sys.stdout.write(answer.read().decode())
+while part := answer.read1():
+    print(part.decode(), end="", flush=True)

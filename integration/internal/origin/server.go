@@ -45,6 +45,8 @@ type Options struct {
 	HTTP, TLS net.Listener
 	// Handler answers in place of the server's own pages.
 	Handler http.Handler
+	// Extra are pages beside the server's own, by pattern of http.ServeMux.
+	Extra map[string]http.Handler
 	// Repositories is a folder with bare git repositories, served to
 	// `git clone` at /NAME.git. Empty serves none.
 	Repositories string
@@ -92,7 +94,7 @@ func Start(options Options) (*Server, error) {
 		handler:   options.Handler,
 	}
 	if s.handler == nil {
-		s.handler = pages(options.Repositories)
+		s.handler = withExtra(options.Extra, pages(options.Repositories))
 	}
 	if options.IdleTimeout == 0 {
 		options.IdleTimeout = time.Minute
@@ -106,6 +108,16 @@ func Start(options Options) (*Server, error) {
 		return h.ServeTLS(l, "", "")
 	})
 	return s, nil
+}
+
+// withExtra answers by the extra pages, and by own where none of them fits.
+func withExtra(extra map[string]http.Handler, own http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	for pattern, page := range extra {
+		mux.Handle(pattern, page)
+	}
+	mux.Handle("/", own)
+	return mux
 }
 
 // listener returns l, or a new one on a free port where l is nil.
