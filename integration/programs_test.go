@@ -30,6 +30,7 @@ func packages() map[string]string {
 		"keytool":  "openjdk-17-jdk-headless",
 		"musl-gcc": "musl-tools",
 		"node":     "nodejs",
+		"npm":      "npm",
 		"postgres": "postgresql",
 		"psql":     "postgresql",
 		"python3":  "python3",
