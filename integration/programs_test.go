@@ -19,6 +19,7 @@ func packages() map[string]string {
 		"apt-get":  "apt",
 		"bash":     "bash",
 		"cat":      "coreutils",
+		"chromium": "chromium",
 		"curl":     "curl",
 		"dig":      "bind9-dnsutils",
 		"dpkg-deb": "dpkg",
