@@ -2,7 +2,6 @@ package integration
 
 import (
 	"fmt"
-	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -10,59 +9,6 @@ import (
 	"boundary/integration/internal/agentapi"
 	"boundary/integration/internal/origin"
 )
-
-// codingAgent is the command line of a coding agent, as the npm registry has
-// it.
-type codingAgent struct {
-	name string
-	exe  string // base name of the program that talks to the API
-	// command runs one prompt, which is added to it, and prints the answer. It
-	// is found where npm puts commands.
-	command []string
-	env     []string
-
-	api          func(agentapi.Turn) http.Handler
-	host         string // where the API is
-	method, path string // what of it one turn needs
-	// telemetry is where the agent reports to, or asks for news, unasked.
-	telemetry string
-}
-
-// codingAgents returns all that must work unchanged. Each is told what its
-// manual says for a run that nobody watches: its key, and to ask nothing.
-// Beyond that none is told anything, of telemetry and updates either.
-func codingAgents() []codingAgent {
-	return []codingAgent{
-		{
-			name: "Claude Code", exe: "claude.exe",
-			command: []string{"claude", "--allowedTools", "Bash", "-p"},
-			env:     []string{"ANTHROPIC_API_KEY=sk-ant-imitation"},
-			api:     agentapi.Anthropic, host: agentapi.AnthropicHost, method: "POST", path: "/v1/messages",
-			telemetry: "api.anthropic.com/api/event_logging/v2/batch",
-		},
-		{
-			name: "Codex", exe: "codex",
-			command: []string{"codex", "exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox"},
-			env:     []string{"CODEX_API_KEY=sk-imitation"},
-			api:     agentapi.OpenAI, host: agentapi.OpenAIHost, method: "WEBSOCKET", path: "/v1/responses",
-			telemetry: "ab.chatgpt.com/otlp/v1/metrics",
-		},
-		{
-			name: "Gemini CLI", exe: "node",
-			command: []string{"gemini", "--yolo", "--skip-trust", "-p"},
-			env:     []string{"GEMINI_API_KEY=imitation"},
-			api:     agentapi.Gemini, host: agentapi.GeminiHost, method: "POST", path: "/v1beta/models/*",
-			telemetry: "play.googleapis.com/log",
-		},
-		{
-			name: "opencode", exe: "opencode.exe",
-			command: []string{"opencode", "run", "--model", "anthropic/claude-sonnet-4-5"},
-			env:     []string{"ANTHROPIC_API_KEY=sk-ant-imitation"},
-			api:     agentapi.Anthropic, host: agentapi.AnthropicHost, method: "POST", path: "/v1/messages",
-			telemetry: "models.opencode.ai/api.json",
-		},
-	}
-}
 
 // TestCodingAgents has each agent do one turn: it asks its API, is told to send
 // a request where the policy allows none, and prints what became of it.
@@ -115,16 +61,32 @@ func (a codingAgent) test(t *testing.T, as mode, outside *origin.Server) {
 	if end.status != 0 {
 		t.Errorf("the agent ended with %d", end.status)
 	}
-	for _, want := range []string{agentapi.Answer, blocked, deniedHost} {
+	for _, want := range a.answer(as) {
 		if !strings.Contains(end.stdout, want) {
 			t.Errorf("the answer lacks %q", want)
 		}
 	}
 	a.checkRecords(t, end.records)
+	if a.runsCommand(as) {
+		denied := end.records.requests(deniedHost).decided("deny").one(t, "the command's request")
+		client{exe: "curl"}.checkRecord(t, denied, "")
+	}
 }
 
-// checkRecords checks that everything was recorded: what the turn needed of the
-// API, the request of the command, and the telemetry.
+// runsCommand says whether the agent can run a command. Docker's profile allows
+// no user namespaces.
+func (a codingAgent) runsCommand(as mode) bool { return !a.namespaces || as != docker }
+
+// answer returns what the answer must contain.
+func (a codingAgent) answer(as mode) []string {
+	if a.runsCommand(as) {
+		return []string{agentapi.Answer, blocked, deniedHost}
+	}
+	return []string{agentapi.Answer, "No permissions to create a new namespace"}
+}
+
+// checkRecords checks that the agent's own requests were recorded: what the
+// turn needed of the API, and the telemetry.
 func (a codingAgent) checkRecords(t *testing.T, all records) {
 	t.Helper()
 	allowed := all.requests("").decided("allow")
@@ -137,9 +99,7 @@ func (a codingAgent) checkRecords(t *testing.T, all records) {
 			t.Errorf("this was allowed: %s", one.line)
 		}
 	}
-	denied := all.requests("").decided("deny")
-	client{exe: "curl"}.checkRecord(t, denied.of("request", deniedHost).one(t, "the command's request"), "")
-	for _, one := range denied {
+	for _, one := range all.requests("").decided("deny") {
 		if one.Host+one.Path == a.telemetry {
 			client{exe: a.exe}.checkRecord(t, one, "")
 			return
