@@ -10,6 +10,9 @@
 //
 // The programs that the tests need beside Go are the Debian packages in
 // packages.txt. A missing one fails the test that needs it.
+// Coding agents and Playwright come from the npm registry, in the versions that
+// testdata/npm names, and are kept in boundary-integration below the user's
+// cache folder, for root below /var/cache: 1.3 GB.
 //
 // Environment:
 //
