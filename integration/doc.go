@@ -5,7 +5,7 @@
 //
 // It knows bin/boundary only by its contract (command line, policy language,
 // audit log) and imports none of the packages that make it up. All traffic
-// stays on loopback, and the tests that need the standard ports or a
+// of sessions stays on loopback, and the tests that need the standard ports or a
 // nameserver of their own make a network namespace for that.
 //
 // The programs that the tests need beside Go are the Debian packages in
