@@ -5,11 +5,14 @@
 //
 // It knows bin/boundary only by its contract (command line, policy language,
 // audit log) and imports none of the packages that make it up. All traffic
-// stays on loopback, and the tests that need the standard ports or a
+// of sessions stays on loopback, and the tests that need the standard ports or a
 // nameserver of their own make a network namespace for that.
 //
 // The programs that the tests need beside Go are the Debian packages in
 // packages.txt. A missing one fails the test that needs it.
+// Coding agents and Playwright come from the npm registry, in the versions that
+// testdata/npm names, and are kept in boundary-integration below the user's
+// cache folder, for root below /var/cache: 1.3 GB.
 //
 // Environment:
 //
