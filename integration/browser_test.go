@@ -25,7 +25,7 @@ func TestBrowser(t *testing.T) {
 	eachMode(t, func(t *testing.T, as mode) {
 		program(t, "chromium")
 		command := node(t, "chromium.cjs", filepath.Join(shop.npmPackages(t), "playwright-core"), allowedHost, deniedHost)
-		end := session{as: as, policy: policy, command: append(command, browserSwitches(as)...)}.run(t)
+		end := session{as: as, policy: policy, command: command}.run(t)
 		if end.status != 0 {
 			t.Errorf("the browser ended with %d", end.status)
 		}
@@ -43,20 +43,6 @@ func TestBrowser(t *testing.T) {
 		}
 		checkBrowserRecords(t, end.records)
 	})
-}
-
-// browserSwitches returns what Chromium is told beside what Playwright tells
-// it.
-//
-// Chromium's zygote learns the process number of what it starts from the
-// credentials of a message. Where boundary is an ordinary user that duplicates
-// sockets, it sends the message and the number is its own (see README), so
-// that processes are started without a zygote there.
-func browserSwitches(as mode) []string {
-	if as == asUser {
-		return []string{"--no-zygote"}
-	}
-	return nil
 }
 
 // browserPages is what the page is made of.

@@ -8,11 +8,10 @@ import (
 )
 
 // chromium returns a command line that prints a page as Chromium sees it. Its
-// own sandbox needs namespaces that a container does not give, and its zygote
-// asks the kernel who sent it a message.
+// own sandbox needs namespaces that a container does not give.
 func chromium(t testing.TB, address string) []string {
 	return []string{
-		program(t, "chromium"), "--headless", "--no-sandbox", "--no-zygote", "--disable-gpu", "--disable-dev-shm-usage",
+		program(t, "chromium"), "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
 		"--disable-background-networking", "--disable-component-update", "--dump-dom", address,
 	}
 }

@@ -180,7 +180,7 @@ func (p *processes) snapshot(pid int, stat procStat, exe string, parent *process
 	out := &process{
 		record: audit.Process{
 			PID: pid, PPID: stat.ppid, Exe: exe, Argv: splitArgv(cmdline), Cwd: cwd,
-			UID: uidOf(dir), StartTime: p.boot.Add(time.Duration(stat.start) * tick),
+			UID: uidOf(dir), StartTime: p.boot.Add(time.Duration(startOf(pid, stat)) * tick),
 		},
 		policy: policies.Process{Exe: exe},
 	}
@@ -196,6 +196,15 @@ func (p *processes) snapshot(pid int, stat procStat, exe string, parent *process
 		out.policy.Ancestors = append([]string{parent.policy.Exe}, parent.policy.Ancestors...)
 	}
 	return out, err
+}
+
+// startOf is when a process began, and not one of its threads, of which stat may
+// be; that stands where the process can't be read.
+func startOf(pid int, stat procStat) uint64 {
+	if own, err := readStat(pid); err == nil {
+		return own.start
+	}
+	return stat.start
 }
 
 // samePath says whether a link of /proc leads to what its text names. In a mount

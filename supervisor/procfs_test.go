@@ -7,9 +7,11 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -380,4 +382,34 @@ func TestInodeOf(t *testing.T) {
 			t.Errorf("%s: %d, %v; want %d, %v", tt.name, got, err, tt.want, tt.err)
 		}
 	}
+}
+
+// TestStartOfProcess: a call of a younger thread is recorded with its process's
+// beginning.
+func TestStartOfProcess(t *testing.T) {
+	own, err := readStat(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	procs := newProcesses()
+	want := procs.of(os.Getpid()).record.StartTime
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+		younger := make(chan bool)
+		go func() {
+			runtime.LockOSThread() // and not unlocked: the next has a new one
+			stat, err := readStat(unix.Gettid())
+			if err != nil || stat.start == own.start {
+				younger <- false
+				return
+			}
+			if got := procs.of(unix.Gettid()).record.StartTime; !got.Equal(want) {
+				t.Errorf("the process began at %v, by its thread at %v", want, got)
+			}
+			younger <- true
+		}()
+		if <-younger {
+			return
+		}
+	}
+	t.Fatal("no thread is younger than the process")
 }

@@ -55,8 +55,7 @@ async function run(page) {
 (async () => {
   const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args });
   try {
-    // Chromium does not read the files in which the session's authority is.
-    await run(await browser.newPage({ ignoreHTTPSErrors: true }));
+    await run(await browser.newPage());
   } finally {
     await browser.close();
   }
