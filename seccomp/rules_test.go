@@ -197,7 +197,7 @@ var calls = []int32{
 	unix.SYS_SETPRIORITY, unix.SYS_IOPRIO_SET, unix.SYS_PTRACE, unix.SYS_PROCESS_VM_READV, unix.SYS_PROCESS_VM_WRITEV,
 	unix.SYS_REQUEST_KEY, unix.SYS_PIDFD_GETFD, unix.SYS_PROCESS_MADVISE, unix.SYS_PROCESS_MRELEASE, unix.SYS_KCMP,
 	unix.SYS_ACCEPT, unix.SYS_ACCEPT4, unix.SYS_SHUTDOWN, unix.SYS_SOCKETPAIR, unix.SYS_READ, unix.SYS_WRITE, unix.SYS_EXECVE,
-	unix.SYS_EXECVEAT, unix.SYS_CLONE, unix.SYS_CLONE3, unix.SYS_VFORK, unix.SYS_FORK,
+	unix.SYS_EXECVEAT, unix.SYS_CLONE, unix.SYS_CLONE3,
 }
 
 // words are the values at which some comparison turns, and their neighbours.
