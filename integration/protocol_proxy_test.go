@@ -39,7 +39,7 @@ func proxyUses() []proxyUse {
 		}},
 		{name: "wget", env: variables, command: clientNamed("wget")},
 		{name: "python urllib", env: variables, command: clientNamed("python urllib")},
-		{name: "static Go", env: variables, command: clientNamed("static Go")},
+		{name: "Go net/http", env: variables, command: clientNamed("Go net/http")},
 	}
 }
 
@@ -50,7 +50,7 @@ func clientNamed(name string) func(t testing.TB, method, address string) []strin
 			return c.command
 		}
 	}
-	return nil
+	panic("no client " + name)
 }
 
 // TestProxyUse has programs that are set up to use a proxy make requests: they
