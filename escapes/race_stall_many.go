@@ -31,17 +31,11 @@ func stallManyAttempts() []Attempt {
 
 // processesPart is namespacePart by processes with one thread each.
 func processesPart(g *Ground, _ []string) error {
-	endsWithParent()
-	a, err := newArena(g)
+	a, err := newDeafArena(g)
 	if err != nil {
 		return err
 	}
-	if err := dropLoopback(); err != nil {
-		return err
-	}
-	to := a.Denied
-	to.Port = webPorts[0]
-	name := a.put(0, sockaddr(to.AddrPort4()))
+	name := a.at(0)
 	for range crowdSize {
 		if _, err := a.fork(0, func() {
 			fd, _, _ := unix.RawSyscall(unix.SYS_SOCKET, unix.AF_INET, unix.SOCK_STREAM, 0)

@@ -26,20 +26,27 @@ func (a *arena) inNamespace(name string, flags uintptr) error {
 	return err
 }
 
-// namespacePart connects, for HTTP, in a network namespace where what is sent
-// to loopback is dropped.
-func namespacePart(g *Ground, _ []string) error {
+// newDeafArena makes an arena where what is sent to loopback is dropped, with
+// the address of a web server at its beginning.
+func newDeafArena(g *Ground) (*arena, error) {
 	endsWithParent()
 	a, err := newArena(g)
 	if err != nil {
-		return err
-	}
-	if err := dropLoopback(); err != nil {
-		return err
+		return nil, err
 	}
 	to := a.Denied
 	to.Port = webPorts[0]
 	a.put(0, sockaddr(to.AddrPort4()))
+	return a, dropLoopback()
+}
+
+// namespacePart connects, for HTTP, in a network namespace where what is sent
+// to loopback is dropped.
+func namespacePart(g *Ground, _ []string) error {
+	a, err := newDeafArena(g)
+	if err != nil {
+		return err
+	}
 	a.crowd(crowdSize, func(int) {
 		if fd, err := openTCP(unix.AF_INET, 0); err == nil {
 			_ = a.connect(fd, 0, unix.SizeofSockaddrInet4)
