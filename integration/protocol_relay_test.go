@@ -5,11 +5,9 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 
 	"boundary/integration/internal/origin"
@@ -125,18 +123,15 @@ func callsOf(t *testing.T, summary, name string) int {
 
 // TestSSH logs in to a real server, which speaks first, under a `tcp` rule.
 func TestSSH(t *testing.T) {
-	port := startSSH(t)
+	server := startSSHD(t)
 	policy := fmt.Sprintf("allow \"git-ssh\" {\n  protocol = \"tcp\"\n  hosts = [\"git.example.com\"]\n  ports = [22]\n}\n"+
-		"upstream {\n  resolve = { \"git.example.com:22\" = \"127.0.0.1:%s\" }\n}\n", port.port)
+		"upstream {\n  resolve = { \"git.example.com:22\" = %q }\n}\n", server.address)
 	eachMode(t, func(t *testing.T, as mode) {
 		dir := as.dir(t)
-		as.write(t, filepath.Join(dir, "key"), fileText(port.key))
-		if err := os.Chmod(filepath.Join(dir, "key"), 0o600); err != nil {
-			t.Fatalf("protect key: %v", err)
-		}
+		key := server.key(t, as, dir)
 		argv := []string{
-			program(t, "ssh"), "-F", "/dev/null", "-i", "key", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=known",
-			"-o", "BatchMode=yes", "-l", port.user, "git.example.com", "echo from $((6*7)); cat",
+			program(t, "ssh"), "-F", "/dev/null", "-i", key, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=known",
+			"-o", "BatchMode=yes", "-l", asUser.account().name, "git.example.com", "echo from $((6*7)); cat",
 		}
 		end := session{as: as, dir: dir, policy: policy, command: argv, stdin: strings.NewReader("there and back\n")}.run(t)
 		if end.status != 0 || end.stdout != "from 42\nthere and back\n" {
@@ -144,39 +139,6 @@ func TestSSH(t *testing.T) {
 		}
 		end.records.of("connect", "git.example.com").decided("allow").one(t, "the connection")
 	})
-}
-
-// sshServer is an SSH server that listens.
-type sshServer struct{ port, key, user string }
-
-// startSSH starts a server of the ordinary user on a free port of loopback, for
-// one key.
-func startSSH(t *testing.T) sshServer {
-	t.Helper()
-	dir := asUser.dir(t)
-	for _, name := range []string{"host", "key"} {
-		cmd := commandIn(t, asUser, dir, []string{program(t, "ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", name})
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("make key: %v\n%s", err, out)
-		}
-	}
-	port := freePort(t)
-	config := fmt.Sprintf("ListenAddress 127.0.0.1:%s\nHostKey %s/host\nAuthorizedKeysFile %s/key.pub\nPidFile none\nUsePAM no\nStrictModes no\n", port, dir, dir)
-	asUser.write(t, filepath.Join(dir, "config"), config)
-	server := commandIn(t, asUser, dir, []string{program(t, "sshd"), "-D", "-e", "-f", filepath.Join(dir, "config")})
-	said := newOutput()
-	server.Stderr = said
-	if err := server.Start(); err != nil {
-		t.Fatalf("start SSH server: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := server.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Errorf("stop SSH server: %v", err)
-		}
-		_ = server.Wait() // its status after SIGTERM says nothing
-	})
-	said.await(t, 0, "Server listening")
-	return sshServer{port, filepath.Join(dir, "key"), asUser.account().name}
 }
 
 // TestServerFirst has servers speak first that greet as SMTP and MySQL do.
