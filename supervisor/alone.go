@@ -1,11 +1,6 @@
 package supervisor
 
-import (
-	"os"
-	"strconv"
-
-	"golang.org/x/sys/unix"
-)
+import "golang.org/x/sys/unix"
 
 // A message that the supervisor sends says so: who asks for the sender's
 // process (unix(7), SO_PASSCRED) is told the supervisor's, and no ordinary user
@@ -34,7 +29,7 @@ func (c *call) sendsItself(k *socket) bool {
 // singleThreaded says whether a thread is its process's only one. While it waits
 // in a call, it stays so.
 func singleThreaded(tid int) bool {
-	status, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/status")
+	status, err := readStatus(tid)
 	threads := statusNumbers(status, "Threads")
 	return err == nil && len(threads) == 1 && threads[0] == 1
 }

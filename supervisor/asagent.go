@@ -80,7 +80,7 @@ type ids struct {
 // idsOf reads the effective user and the groups of a thread
 // (proc_pid_status(5)).
 func idsOf(tid int) (ids, error) {
-	status, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/status")
+	status, err := readStatus(tid)
 	if err != nil {
 		return ids{}, err
 	}
@@ -89,6 +89,12 @@ func idsOf(tid int) (ids, error) {
 		return ids{}, unix.EINVAL
 	}
 	return ids{uid: uids[1], gid: gids[1], groups: statusNumbers(status, "Groups")}, nil
+}
+
+// readStatus reads what the kernel tells of a thread in a line each
+// (proc_pid_status(5)).
+func readStatus(tid int) ([]byte, error) {
+	return os.ReadFile("/proc/" + strconv.Itoa(tid) + "/status")
 }
 
 // statusNumbers reads the decimal numbers of one line of /proc/PID/status; nil

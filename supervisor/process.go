@@ -87,9 +87,8 @@ func (p *processes) of(tid int) *process {
 		return proc
 	}
 	// These two can change without an exec.
-	dir := "/proc/" + strconv.Itoa(tid)
 	cwd, _ := readLink(tid, "/cwd")
-	uid := uidOf(dir)
+	uid := uidOf(tid)
 	if cwd == proc.record.Cwd && uid == proc.record.UID {
 		return proc
 	}
@@ -180,7 +179,7 @@ func (p *processes) snapshot(pid int, stat procStat, exe string, parent *process
 	out := &process{
 		record: audit.Process{
 			PID: pid, PPID: stat.ppid, Exe: exe, Argv: splitArgv(cmdline), Cwd: cwd,
-			UID: uidOf(dir), StartTime: p.boot.Add(time.Duration(startOf(pid, stat)) * tick),
+			UID: uidOf(pid), StartTime: p.boot.Add(time.Duration(startOf(pid, stat)) * tick),
 		},
 		policy: policies.Process{Exe: exe},
 	}
@@ -285,17 +284,13 @@ func splitArgv(cmdline []byte) []string {
 	return argv
 }
 
-// uidOf is the effective user of a process: its owner in /proc.
-func uidOf(dir string) int {
-	status, err := os.ReadFile(dir + "/status")
+// uidOf is the effective user of a process; -1 is one that can't be told.
+func uidOf(pid int) int {
+	who, err := idsOf(pid)
 	if err != nil {
 		return -1
 	}
-	uids := statusNumbers(status, "Uid")
-	if len(uids) < 2 {
-		return -1
-	}
-	return uids[1]
+	return who.uid
 }
 
 // bootTime is when the clock of /proc/PID/stat began (proc_stat(5), btime).

@@ -3,8 +3,6 @@ package supervisor
 import (
 	"encoding/binary"
 	"net/netip"
-	"os"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -203,7 +201,7 @@ func (c *call) awaitDatagram(sur *surrogate, fd, flags int) ([]byte, netip.AddrP
 // signalPending says whether a signal waits for the thread that it does not
 // block or ignore (proc_pid_status(5)).
 func signalPending(tid int) bool {
-	status, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/status")
+	status, err := readStatus(tid)
 	if err != nil {
 		return true
 	}

@@ -136,7 +136,7 @@ func bindMasked(fd int, path string, umask int) error {
 // umaskOf reads a thread's file mode mask (proc_pid_status(5)).
 func umaskOf(tid int) int {
 	const all = 0o777 // when in doubt, nobody may
-	status, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/status")
+	status, err := readStatus(tid)
 	if err != nil {
 		return all
 	}
