@@ -41,16 +41,9 @@ func (d destination) port() uint16 { return d.dialled.Port() }
 // is copied once, and the copy is what is connected to.
 func (c *call) connect() reply {
 	k, err := c.s.finder.find(c.tid(), c.int(0))
-	if errors.Is(err, unix.EACCES) {
-		if r, ok := c.connectedBefore(); ok {
-			return r
-		}
-	}
 	if err != nil {
-		if ino, inoErr := inodeOf(c.tid(), c.int(0)); inoErr == nil {
-			if r, ok := c.connectAgain(ino); ok {
-				return r
-			}
+		if r, ok := c.letGo(err); ok {
+			return r
 		}
 		return c.notFound(err)
 	}
@@ -75,16 +68,24 @@ func (c *call) connect() reply {
 	return fail(unix.EACCES)
 }
 
-// connectedBefore is for a connect that the kernel runs twice (see repeats)
-// where sockets can't be duplicated: the socket was let go after the first.
-func (c *call) connectedBefore() (reply, bool) {
-	if !c.s.repeats.enabled() {
+// letGo answers a connect on a socket that was not found since it was connected
+// before, where sockets can't be duplicated: by a first run of the same connect
+// (see repeats), or by the program itself.
+func (c *call) letGo(err error) (reply, bool) {
+	ino, inoErr := inodeOf(c.tid(), c.int(0))
+	if inoErr != nil {
 		return reply{}, false
 	}
-	ino, err := inodeOf(c.tid(), c.int(0))
-	if err != nil {
-		return reply{}, false
+	if errors.Is(err, unix.EACCES) && c.s.repeats.enabled() {
+		if r, ok := c.connectedBefore(ino); ok {
+			return r, true
+		}
 	}
+	return c.connectAgain(ino)
+}
+
+// connectedBefore is for a connect that the kernel runs twice.
+func (c *call) connectedBefore(ino inode) (reply, bool) {
 	addr, err := c.readSockaddr(c.arg(1), c.int(2))
 	if err != nil {
 		return reply{}, false
