@@ -14,18 +14,11 @@ func isChild(pid int) bool {
 	return err == nil && stat.ppid == os.Getpid()
 }
 
-func TestHeldFinder(t *testing.T) {
-	f := newHeldFinder(isChild, newShares(64))
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	// A process has it as descriptor 3, as an agent would.
-	dup, err := unix.Dup(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := os.NewFile(uintptr(dup), "socket")
+// startHolder starts a process that has a socket, which is no more the test's, as
+// descriptor 3 until it is ended, as an agent would.
+func startHolder(t *testing.T, fd int) (pid int, end func()) {
+	t.Helper()
+	file := os.NewFile(uintptr(fd), "socket")
 	cmd := exec.CommandContext(t.Context(), "/bin/cat")
 	cmd.ExtraFiles = []*os.File{file}
 	in, err := cmd.StdinPipe()
@@ -36,15 +29,45 @@ func TestHeldFinder(t *testing.T) {
 		t.Fatal(err)
 	}
 	file.Close()
-	defer in.Close()
-	if _, err := f.find(cmd.Process.Pid, 3); err != unix.EACCES {
+	return cmd.Process.Pid, func() {
+		t.Helper()
+		in.Close()
+		if err := cmd.Wait(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// wantCollected looks as often as it takes until a socket that nobody has is
+// collected, and not once less.
+func wantCollected(t *testing.T, f *heldFinder) {
+	t.Helper()
+	for i := range collectAfter {
+		if gone := f.collect(); (len(gone) > 0) != (i == collectAfter-1) {
+			t.Errorf("look %d collected %v", i+1, gone)
+		}
+	}
+}
+
+func TestHeldFinder(t *testing.T) {
+	f := newHeldFinder(isChild, newShares(64))
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dup, err := unix.Dup(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, end := startHolder(t, dup)
+	if _, err := f.find(pid, 3); err != unix.EACCES {
 		t.Errorf("a socket that is not kept: %v", err)
 	}
 	ino, err := f.keep(fd, nobody, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	k, err := f.find(cmd.Process.Pid, 3)
+	k, err := f.find(pid, 3)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,15 +83,8 @@ func TestHeldFinder(t *testing.T) {
 	if f.collectPort(0) {
 		t.Error("collected by port while a process has it")
 	}
-	in.Close()
-	if err := cmd.Wait(); err != nil {
-		t.Fatal(err)
-	}
-	for i := range collectAfter {
-		if gone := f.collect(); (len(gone) > 0) != (i == collectAfter-1) {
-			t.Errorf("look %d collected %v", i+1, gone)
-		}
-	}
+	end()
+	wantCollected(t, f)
 	if err := unix.Close(fd); err != unix.EBADF {
 		t.Errorf("the duplicate is open: %v", err)
 	}
@@ -127,31 +143,14 @@ func TestHeldUnderWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Another process has the receiving end.
-	file := os.NewFile(uintptr(pair[1]), "pair")
-	cmd := exec.CommandContext(t.Context(), "/bin/cat")
-	cmd.ExtraFiles = []*os.File{file}
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	file.Close()
+	_, end := startHolder(t, pair[1])
 	for range 2 * collectAfter {
 		if gone := f.collect(); len(gone) > 0 {
 			t.Fatalf("collected %v while it is under way", gone)
 		}
 	}
-	in.Close()
-	if err := cmd.Wait(); err != nil {
-		t.Fatal(err)
-	}
-	for i := range collectAfter {
-		if gone := f.collect(); (len(gone) > 0) != (i == collectAfter-1) {
-			t.Errorf("look %d collected %v", i+1, gone)
-		}
-	}
+	end()
+	wantCollected(t, f)
 }
 
 // TestTakesNoName: of the sockets that an agent can have, only unix datagram
